@@ -1,0 +1,1 @@
+"""The client's side: one thin blueprint for each protocol."""

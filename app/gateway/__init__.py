@@ -1,0 +1,1 @@
+"""The pipeline from a client's request to its answer."""

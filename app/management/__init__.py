@@ -1,0 +1,1 @@
+"""The operator's side: the JSON API behind the panel."""

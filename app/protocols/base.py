@@ -1,0 +1,140 @@
+"""What every protocol must do, and the words they share."""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from app.errors import GatewayError, UpstreamError
+from app.ir.events import Event, Usage
+from app.wire.sse import data_of
+
+
+class Operation(enum.Enum):
+    """What a client asks of a model."""
+
+    GENERATE = "generate"
+    COMPLETE = "complete"  # the legacy /v1/completions
+    COUNT_TOKENS = "count_tokens"
+    EMBED = "embed"
+    BATCH_EMBED = "batch_embed"
+    COMPACT = "compact"
+    GET_RESPONSE = "get_response"
+    DELETE_RESPONSE = "delete_response"
+    CANCEL_RESPONSE = "cancel_response"
+    LIST_INPUT_ITEMS = "list_input_items"
+
+
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """The little of a request that steers it; the rest is not parsed.
+
+    ``continues`` is the id of an earlier answer that this request builds on, if any: only the
+    credential that gave that answer can go on with it.
+    """
+
+    model: str
+    stream: bool = False
+    continues: str = ""
+    wants_usage: bool = True
+    """False when the client left out the switch without which a stream carries no usage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What has been read so far off the copy of a relayed answer.
+
+    ``finished`` means the protocol's own end has been seen; an answer that stops before it was
+    cut. ``last`` means nothing may follow any more. ``failure`` is an error the provider put
+    into the stream.
+    """
+
+    usage: Usage | None = None
+    finished: bool = False
+    last: bool = False
+    answer_id: str = ""
+    failure: UpstreamError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """One entry of a model list. ``created_s`` is Unix time, 0 when unknown."""
+
+    id: str
+    owned_by: str
+    created_s: int = 0
+    display_name: str = ""
+    input_limit: int = 0
+    output_limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """A request's bytes ready to be sent: pieces whose concatenation is the body."""
+
+    pieces: tuple[bytes | memoryview, ...]
+    length: int = field(default=0)
+
+
+class Codec(ABC):
+    """One protocol, for clients and for upstreams."""
+
+    name: ClassVar[str]
+    heartbeat: ClassVar[bytes] = b": keep-alive\n\n"
+    """Bytes a waiting stream may hold between two frames without any client minding."""
+
+    marks: ClassVar[tuple[bytes, ...]]
+    """A frame that holds none of these tells ``read_frame`` nothing; it need not be read."""
+
+    model_in_path: ClassVar[bool] = False
+
+    @abstractmethod
+    def peek(self, body: bytes | bytearray, operation: Operation) -> Peek:
+        """Read what steers a request.
+
+        Raises:
+            BadRequest: it is not a JSON object, or a member has the wrong type.
+        """
+
+    @abstractmethod
+    def read_frame(self, frame: bytes, progress: Progress) -> Progress:
+        """Learn from one server-sent frame, given whole with its blank line."""
+
+    @abstractmethod
+    def read_answer(self, body: bytes, progress: Progress) -> Progress:
+        """Learn from a whole answer that was not streamed; a part of one is read as far as it goes."""
+
+    @abstractmethod
+    def error_status(self, error: GatewayError) -> int:
+        """The HTTP status this protocol gives an error."""
+
+    @abstractmethod
+    def encode_error(self, error: GatewayError, request_id: str) -> bytes:
+        """The JSON body of an error, as this protocol's own SDKs expect it."""
+
+    @abstractmethod
+    def encode_stream_error(self, error: GatewayError, request_id: str) -> bytes:
+        """The last bytes of a stream that broke after it began."""
+
+    @abstractmethod
+    def encode_answer(self, events: Iterable[Event]) -> bytes:
+        """A whole answer as one JSON body."""
+
+    @abstractmethod
+    def encode_stream(self, events: Iterable[Event]) -> Iterator[bytes]:
+        """An answer as server-sent frames, each yielded as soon as its event is known."""
+
+    @abstractmethod
+    def encode_models(self, models: Sequence[ModelInfo]) -> bytes:
+        """The body of a model list."""
+
+    @abstractmethod
+    def encode_model(self, model: ModelInfo) -> bytes:
+        """The body of one model's entry."""
+
+    def data(self, frame: bytes) -> bytes:
+        """The payload of a frame."""
+        return data_of(frame)

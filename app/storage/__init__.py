@@ -1,0 +1,1 @@
+"""Keeps records; implements the stores other packages ask for."""

@@ -1,0 +1,1 @@
+"""Sends one request, yields the bytes that return."""
