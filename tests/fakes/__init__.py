@@ -1,0 +1,1 @@
+"""The far ends of our tests: a provider and proxies on loopback."""
