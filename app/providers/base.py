@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar, Protocol
 
-from app.errors import (
-    CredentialRefused,
-    ErrorReply,
-    Overloaded,
-    QuotaExhausted,
-    Rejected,
-    TimedOut,
-    UpstreamError,
-)
+from app.errors import UpstreamError
 from app.protocols.base import ModelInfo, Operation
-from app.providers.hints import message_of, retry_after_s
+from app.providers.verdicts import verdict
 
 
 class Signer(Protocol):
@@ -39,12 +32,17 @@ class Provider(ABC):
     default_models: ClassVar[tuple[str, ...]] = ()
     """Globs of the model names to expect while no list is configured or fetched."""
 
+    default_headers: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Headers, in lower case, that go with a call whose client sent none of that name."""
+
     @abstractmethod
     def protocols(self, signer: Signer) -> tuple[str, ...]:
         """Names of the protocols spoken, the preferred one first."""
 
     @abstractmethod
-    def url(self, signer: Signer, protocol: str, operation: Operation, model: str, stream: bool) -> str:
+    def url(
+        self, signer: Signer, protocol: str, operation: Operation, model: str, stream: bool
+    ) -> str:
         """Where to send a call, without the client's query.
 
         For operations on a stored response ``model`` is that response's id.
@@ -55,7 +53,7 @@ class Provider(ABC):
 
     @abstractmethod
     def headers(self, signer: Signer) -> dict[str, str]:
-        """The headers that sign a call."""
+        """The headers that sign a call, names in lower case."""
 
     @abstractmethod
     def list_url(self, signer: Signer) -> str:
@@ -69,27 +67,10 @@ class Provider(ABC):
             Garbled: it is not a model list.
         """
 
+    def next_list_url(self, url: str, body: bytes) -> str:
+        """Where the page of the live model list after this one is; empty after the last."""
+        return ""
+
     def verdict(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """Say what an error answer means and who is to blame. ``headers`` are in lower case."""
         return verdict(status, headers, body)
-
-
-def verdict(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-    """The meaning of an HTTP error where a provider has no words of its own.
-
-    Source: the signals common to the providers; RFC 9110, 15.5 and 15.6.
-    """
-    message = message_of(body) or f"the provider answered with status {status}"
-    wait = retry_after_s(headers, body)
-    reply = ErrorReply(status, tuple(headers.items()), body)
-    match status:
-        case 401 | 402 | 403:
-            return CredentialRefused(message, retry_after_s=wait, reply=reply)
-        case 429:
-            return QuotaExhausted(message, retry_after_s=wait, reply=reply)
-        case 408 | 504:
-            return TimedOut(message, retry_after_s=wait, reply=reply)
-        case _ if status >= 500:
-            return Overloaded(message, status=status, retry_after_s=wait, reply=reply)
-        case _:
-            return Rejected(message, status=status, retry_after_s=wait, reply=reply)

@@ -57,6 +57,7 @@ class ErrorBody:
         message: for people; scrubbed and at most ``MESSAGE_LIMIT`` characters.
         code: OpenAI's ``code``, in lower case; empty when there is none or it is a number.
         type: OpenAI's or Anthropic's ``type``, in lower case.
+        param: OpenAI's ``param``, the member of the request that is at fault.
         status: Google's ``status``, for example ``RESOURCE_EXHAUSTED``.
         reasons: ``reason`` of Google's error details.
         quota_ids: ``quotaId`` of Google's quota violations.
@@ -67,6 +68,7 @@ class ErrorBody:
     message: str = ""
     code: str = ""
     type: str = ""
+    param: str = ""
     status: str = ""
     reasons: frozenset[str] = field(default_factory=frozenset)
     quota_ids: tuple[str, ...] = ()
@@ -92,6 +94,7 @@ def read_error(body: bytes) -> ErrorBody:
         message=message,
         code=_word(error.get("code")).lower(),
         type=_word(error.get("type")).lower(),
+        param=_word(error.get("param")),
         status=_word(error.get("status")),
         reasons=frozenset(_word(detail.get("reason")) for detail in details) - {""},
         quota_ids=tuple(_quota_ids(details)),
@@ -162,9 +165,11 @@ def _resets(headers: Mapping[str, str]) -> Iterator[float | None]:
                 seconds = _number(value)
                 yield duration_s(value) if seconds is None else bounded(seconds)
             continue
-        is_reset = name.startswith("anthropic-ratelimit-") and name.endswith("-reset")
-        if is_reset and _used_up(headers.get(name.removesuffix("reset") + "remaining")):
-            yield _until(_moment(value))
+        if name.startswith("anthropic-ratelimit-") and name.endswith("-reset"):
+            limit = name.removesuffix("reset")
+            allowed = headers.get(limit + "status", "").startswith("allowed")
+            if not allowed and _used_up(headers.get(limit + "remaining")):
+                yield _until(_moment(value))
 
 
 def _used_up(remaining: str | None) -> bool:
