@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import ClassVar
 
 from app.errors import GatewayError, UpstreamError
@@ -33,14 +34,16 @@ class Peek:
     """The little of a request that steers it; the rest is not parsed.
 
     ``continues`` is the id of an earlier answer that this request builds on, if any: only the
-    credential that gave that answer can go on with it.
+    credential that gave that answer can go on with it. ``thread`` says that the provider is asked
+    to keep the conversation. ``wants_usage`` is False when the client left out the switch without
+    which a stream carries no usage.
     """
 
     model: str
     stream: bool = False
     continues: str = ""
     wants_usage: bool = True
-    """False when the client left out the switch without which a stream carries no usage."""
+    thread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,21 @@ class Progress:
     last: bool = False
     answer_id: str = ""
     failure: UpstreamError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What of a request decides how its answer is written.
+
+    ``include_usage`` matters to Chat streams alone. ``echo`` is the request as JSON, for a
+    protocol whose answers repeat what was asked.
+    """
+
+    include_usage: bool = True
+    echo: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+
+PLAIN = Shape()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +105,12 @@ class Codec(ABC):
     """Bytes a waiting stream may hold between two frames without any client minding."""
 
     marks: ClassVar[tuple[bytes, ...]]
-    """A frame that holds none of these tells ``read_frame`` nothing; it need not be read."""
+    """What the frames that matter hold; see ``tells``."""
 
     model_in_path: ClassVar[bool] = False
+
+    ends_by_close: ClassVar[bool] = False
+    """True when a stream has no end mark: the end of the connection is the end of the answer."""
 
     @abstractmethod
     def peek(self, body: bytes | bytearray, operation: Operation) -> Peek:
@@ -99,13 +120,31 @@ class Codec(ABC):
             BadRequest: it is not a JSON object, or a member has the wrong type.
         """
 
+    def tells(self, frame: bytes, progress: Progress) -> bool:
+        """Whether ``read_frame`` could learn from this frame.
+
+        Ordinary content is passed over. What it may hold of interim usage counts only when the
+        stream is cut: then the last whole frame should be read whatever this says.
+        """
+        if progress.finished:  # the few frames behind the end are all of interest
+            return True
+        for mark in self.marks:  # a plain loop: any() costs twice as much
+            if mark in frame:  # noqa: SIM110
+                return True
+        return False
+
     @abstractmethod
     def read_frame(self, frame: bytes, progress: Progress) -> Progress:
-        """Learn from one server-sent frame, given whole with its blank line."""
+        """Learn from one server-sent frame, given whole; what cannot be read teaches nothing."""
 
     @abstractmethod
     def read_answer(self, body: bytes, progress: Progress) -> Progress:
-        """Learn from a whole answer that was not streamed; a part of one is read as far as it goes."""
+        """Learn from an answer that was not streamed.
+
+        Args:
+            body: all of it, or of a huge one the last 64 KiB; its first bytes may stand in front.
+            progress: what is known already.
+        """
 
     @abstractmethod
     def error_status(self, error: GatewayError) -> int:
@@ -116,15 +155,24 @@ class Codec(ABC):
         """The JSON body of an error, as this protocol's own SDKs expect it."""
 
     @abstractmethod
-    def encode_stream_error(self, error: GatewayError, request_id: str) -> bytes:
-        """The last bytes of a stream that broke after it began."""
+    def encode_stream_error(
+        self, error: GatewayError, request_id: str, *, sequence: int = 0
+    ) -> bytes:
+        """The last bytes of a stream that broke after it began.
+
+        ``sequence`` is the number of frames sent before; protocols that count events go on there.
+        """
 
     @abstractmethod
-    def encode_answer(self, events: Iterable[Event]) -> bytes:
-        """A whole answer as one JSON body."""
+    def encode_answer(self, events: Iterable[Event], shape: Shape = PLAIN) -> bytes:
+        """A whole answer as one JSON body.
+
+        Raises:
+            Garbled: the events break their grammar.
+        """
 
     @abstractmethod
-    def encode_stream(self, events: Iterable[Event]) -> Iterator[bytes]:
+    def encode_stream(self, events: Iterable[Event], shape: Shape = PLAIN) -> Iterator[bytes]:
         """An answer as server-sent frames, each yielded as soon as its event is known."""
 
     @abstractmethod
@@ -134,6 +182,10 @@ class Codec(ABC):
     @abstractmethod
     def encode_model(self, model: ModelInfo) -> bytes:
         """The body of one model's entry."""
+
+    def is_usage_extra(self, frame: bytes) -> bool:
+        """Whether a frame exists only because usage was asked for, and tells nothing else."""
+        return False
 
     def data(self, frame: bytes) -> bytes:
         """The payload of a frame."""

@@ -1,0 +1,137 @@
+"""A client's request as WSGI hands it over: header look-ups and the body, read with bounds."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from app.errors import BadRequest, RequestTimedOut, TooLarge, UnsupportedMedia
+from app.wire.inflate import inflate
+
+Environ = dict[str, Any]
+
+_STEP = 1024 * 1024
+_KEY_PARAMETERS = frozenset({"key", "auth_token"})
+
+
+class Incoming:
+    """One request before anything is known about it."""
+
+    __slots__ = ("environ",)
+
+    def __init__(self, environ: Environ) -> None:
+        self.environ = environ
+
+    @property
+    def method(self) -> str:
+        return str(self.environ["REQUEST_METHOD"])
+
+    @property
+    def path(self) -> str:
+        return str(self.environ["PATH_INFO"])
+
+    @property
+    def query(self) -> str:
+        return str(self.environ.get("QUERY_STRING", ""))
+
+    def header(self, name: str) -> str | None:
+        """A header by its lower-case name."""
+        value = self.environ.get("HTTP_" + name.upper().replace("-", "_"))
+        return None if value is None else str(value)
+
+    def headers(self) -> list[tuple[str, str]]:
+        """All headers but those of the body, names in lower case."""
+        found = [
+            (name[5:].replace("_", "-").lower(), value)
+            for name, value in self.environ.items()
+            if name.startswith("HTTP_")
+        ]
+        if content_type := self.environ.get("CONTENT_TYPE"):
+            found.append(("content-type", content_type))
+        return found
+
+    def query_without_keys(self) -> str:
+        """The query string as it came, without the parameters that carry a client key."""
+        query = self.query
+        if "key=" not in query and "auth_token=" not in query:
+            return query
+        pairs = parse_qsl(query, keep_blank_values=True)
+        return urlencode([pair for pair in pairs if pair[0] not in _KEY_PARAMETERS])
+
+    def body(self, limit: int, timeout_s: float) -> bytes | bytearray:
+        """The inflated body.
+
+        Raises:
+            TooLarge: more than ``limit`` bytes, before or after inflating.
+            RequestTimedOut: the client stopped sending for ``timeout_s``.
+            BadRequest: it broke off, or its encoding is corrupt.
+            UnsupportedMedia: an encoding or a content type we cannot read.
+        """
+        content_type = str(self.environ.get("CONTENT_TYPE", "")).lower()
+        if content_type.startswith(("multipart/", "application/x-www-form-urlencoded", "text/html")):
+            raise UnsupportedMedia(
+                f"the content type {content_type.split(';')[0]!r} is not understood here; "
+                "send application/json"
+            )
+        raw = self._read(limit, timeout_s)
+        encoding = self.header("content-encoding")
+        if encoding is None or encoding.strip().lower() in ("", "identity"):
+            return raw
+        return inflate(bytes(raw), encoding, limit)
+
+    def _read(self, limit: int, timeout_s: float) -> bytes | bytearray:
+        declared = str(self.environ.get("CONTENT_LENGTH") or "")
+        if declared and not declared.isdigit():
+            raise BadRequest("Content-Length is not a number")
+        length = int(declared) if declared else None
+        if length is not None and length > limit:
+            raise _too_large(limit)
+        client = self.environ.get("gunicorn.socket")
+        if client is not None and timeout_s:
+            client.settimeout(timeout_s)
+        try:
+            if length is not None:
+                return self._read_length(length)
+            return self._read_chunked(limit)
+        except (TimeoutError, socket.timeout) as error:
+            raise RequestTimedOut("the request's body did not arrive in time") from error
+
+    def _read_length(self, length: int) -> bytes | bytearray:
+        source = self.environ["wsgi.input"]
+        if length <= _STEP:
+            body = source.read(length)
+            if len(body) < length:
+                raise BadRequest("the request's body broke off")
+            return bytes(body)
+        # A preallocated buffer keeps a large body in memory once.
+        buffer = bytearray(length)
+        filled = 0
+        while filled < length:
+            piece = source.read(min(_STEP, length - filled))
+            if not piece:
+                raise BadRequest("the request's body broke off")
+            buffer[filled : filled + len(piece)] = piece
+            filled += len(piece)
+        return buffer
+
+    def _read_chunked(self, limit: int) -> bytes | bytearray:
+        buffer = bytearray()
+        for piece in self._pieces():
+            buffer += piece
+            if len(buffer) > limit:
+                raise _too_large(limit)
+        return bytes(buffer) if len(buffer) <= _STEP else buffer
+
+    def _pieces(self) -> Iterator[bytes]:
+        # Without a length only a chunked body can be told from none at all.
+        if "chunked" not in str(self.environ.get("HTTP_TRANSFER_ENCODING", "")).lower():
+            return
+        source = self.environ["wsgi.input"]
+        while piece := source.read(65536):
+            yield piece
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the request's body is larger than {limit // (1024 * 1024)} MiB")

@@ -1,0 +1,349 @@
+"""Same protocol on both sides: bytes through, usage read off a copy.
+
+The answer is never parsed on its way. What a frame tells is read before it is handed out, since
+an answer the client has seen whole must be in the ledger already.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from app import clock
+from app.errors import Garbled, GatewayError, TimedOut, UpstreamError
+from app.gateway.exchange import Exchange
+from app.upstream.transport import Reply
+from app.wire.headers import client_headers
+from app.wire.sse import FrameCutter
+
+WHOLE_LIMIT = 256 * 1024
+"""An answer up to this size is held until it is whole; a larger one goes through as it comes."""
+
+_TAIL = 64 * 1024
+"""How much of a large answer's end is kept to find its usage in."""
+
+Save = Callable[[Exchange, int, str], None]
+"""Writes an exchange down: the exchange, the status the client saw, the blame's slug."""
+
+
+class Cut(BrokenPipeError):
+    """Ends a connection without the mark of a whole answer, so that the client sees the break."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EPIPE, "the answer was cut")
+
+
+def stream_headers(reply: Reply) -> list[tuple[str, str]]:
+    """The headers of a streamed answer; the last two keep proxies from holding it back."""
+    headers = client_headers(reply.headers)
+    headers.append(("Cache-Control", "no-cache"))
+    headers.append(("X-Accel-Buffering", "no"))
+    return headers
+
+
+class _Relay:
+    """What both kinds of relay share: the reply, the books, and an end that comes only once."""
+
+    def __init__(self, exchange: Exchange, reply: Reply, save: Save) -> None:
+        self.status = reply.status
+        self.headers: list[tuple[str, str]] = []
+        self._exchange = exchange
+        self._reply = reply
+        self._save = save
+        self._saved = False
+
+    def close(self) -> None:
+        """Let go of the upstream; whoever closes before the end has left."""
+        self._reply.close()
+        self._settle(499, "")
+
+    def let_go(self) -> None:
+        """Close an answer nobody will take; the exchange has been written down already."""
+        self._reply.close()
+
+    def _settle(self, status: int, blame: str) -> None:
+        if not self._saved:
+            self._saved = True
+            self._save(self._exchange, status, blame)
+
+
+class StreamRelay(_Relay):
+    """Server-sent events, handed out the moment they arrive.
+
+    Made by ``begin``, which waits for the first event: until then a failure may still go to the
+    next candidate.
+    """
+
+    def __init__(
+        self, exchange: Exchange, reply: Reply, save: Save, *, drop_usage: bool
+    ) -> None:
+        super().__init__(exchange, reply, save)
+        config = exchange.snapshot.config
+        self.headers = stream_headers(reply)
+        self._codec = exchange.codec
+        self._meter = exchange.meter
+        self._cutter = FrameCutter()
+        self._drop_usage = drop_usage
+        self._heartbeat_s = config.streaming.keepalive_seconds or None
+        self._idle_s = config.idle_timeout
+        self._paid_s = clock.monotonic()
+        self._first = b""
+        self._final_seen = 0
+
+    def begin(self) -> None:
+        """Wait for the first event.
+
+        Raises:
+            UpstreamError: it is an error, or the stream ends without one.
+        """
+        pieces: list[bytes] = []
+        while True:
+            chunk = self._reply.read(None)
+            if not chunk:
+                raise Garbled("the provider's stream ended before its first event")
+            pieces.append(chunk)
+            frames = self._cutter.feed(chunk)
+            for frame in frames:
+                self._meter.read_frame(frame)
+            self._check_idle(chunk)
+            if self._meter.progress.failure is not None:
+                raise self._meter.progress.failure
+            if any(not frame.startswith(b":") for frame in frames):
+                break
+            self._refuse_document(pieces)
+        whole = b"".join(pieces)
+        if self._drop_usage:
+            whole = self._without_usage(self._frames_of(whole))
+        self._first = whole
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            if self._first:
+                yield from self._hand_out(self._first)
+            while (piece := self._next()) != b"":
+                yield from self._hand_out(piece)
+            yield from self._end()
+        except UpstreamError as error:
+            # The status line is gone; the client's own protocol says it instead.
+            self._settle(200, error.blame.value)
+            yield self._codec.encode_stream_error(error, self._exchange.id)
+            raise Cut from error
+
+    def _hand_out(self, piece: bytes) -> Iterator[bytes]:
+        progress = self._meter.progress
+        if progress.last or (progress.finished and self._codec.ends_by_close):
+            self._exchange.hand_out(len(piece))
+            self._settle(self.status, self._blame())
+        else:
+            self._exchange.hand_out(len(piece))
+        yield piece
+
+    def _next(self) -> bytes:
+        """More of the answer, a heartbeat, or nothing at the end."""
+        while True:
+            chunk = self._reply.read(self._heartbeat_s)
+            if chunk is None:
+                # Between two frames a heartbeat is harmless, inside one it would be rubbish.
+                if not self._cutter.rest:
+                    return self._codec.heartbeat
+                continue
+            if not chunk:
+                return b""
+            frames = self._cutter.feed(chunk)
+            for frame in frames:
+                self._meter.read_frame(frame)
+            self._check_idle(chunk)
+            if not self._drop_usage:
+                return chunk
+            if kept := self._without_usage(frames):
+                return kept
+
+    def _end(self) -> Iterator[bytes]:
+        progress = self._meter.progress
+        rest = self._cutter.rest
+        if rest:
+            # Some hosts leave out the last blank line.
+            self._meter.read_frame(rest + b"\n\n")
+            progress = self._meter.progress
+        if not progress.finished and progress.failure is None:
+            raise Garbled("the provider's stream ended before the answer was finished")
+        self._settle(self.status, self._blame())
+        if rest and self._drop_usage:
+            self._exchange.hand_out(len(rest))
+            yield rest
+
+    def _blame(self) -> str:
+        failure = self._meter.progress.failure
+        return failure.blame.value if failure else ""
+
+    def _check_idle(self, chunk: bytes) -> None:
+        # Comments keep a connection open for ever; only payload counts as progress.
+        now = clock.monotonic()
+        if not chunk.startswith(b":"):
+            self._paid_s = now
+        elif now - self._paid_s > self._idle_s:
+            raise TimedOut("the provider sent nothing but comments for too long")
+
+    def _refuse_document(self, pieces: list[bytes]) -> None:
+        start = self._cutter.rest[:1]
+        if start in (b"{", b"["):
+            # A gateway in between may answer 200 and a bare error document.
+            body = b"".join(pieces) + self._reply.read_all(WHOLE_LIMIT)
+            self._meter.read_frame(b"data: " + body.strip() + b"\n\n")
+            raise self._meter.progress.failure or Garbled("the provider did not send a stream")
+
+    @staticmethod
+    def _frames_of(whole: bytes) -> list[bytes]:
+        return FrameCutter().feed(whole)
+
+    def _without_usage(self, frames: list[bytes]) -> bytes:
+        is_extra = self._codec.is_usage_extra
+        return b"".join([frame for frame in frames if not is_extra(frame)])
+
+
+class WholeRelay(_Relay):
+    """An answer that is not streamed to the client as events."""
+
+    def __init__(self, exchange: Exchange, reply: Reply, save: Save) -> None:
+        super().__init__(exchange, reply, save)
+        self._start: list[bytes] = []
+        self._ended = False
+
+    def begin(self) -> None:
+        """Read until the end, or until the answer is too large to hold back.
+
+        Raises:
+            UpstreamError: it broke off.
+        """
+        size = 0
+        while size <= WHOLE_LIMIT:
+            chunk = self._reply.read(None)
+            if not chunk:
+                self._ended = True
+                break
+            self._start.append(chunk)
+            size += len(chunk)
+        self.headers = client_headers(self._reply.headers)
+        if self._ended:
+            self._finish_whole()
+        elif length := self._length():
+            self.headers.append(("Content-Length", length))
+
+    def _finish_whole(self) -> None:
+        body = b"".join(self._start)
+        self._start = [body]
+        self._exchange.meter.read_answer(body)
+        self.headers.append(("Content-Length", str(len(body))))
+        self._reply.close()
+
+    def _length(self) -> str:
+        return "" if self._reply.get("content-encoding") else self._reply.get("content-length")
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._ended:
+            body = self._start[0]
+            self._exchange.hand_out(len(body))
+            self._settle(self.status, "")
+            yield body
+            return
+        yield from self._through()
+
+    def _through(self) -> Iterator[bytes]:
+        tail = _Tail()
+        # One piece is held back: the last one must wait for the ledger.
+        held = b"".join(self._start)
+        self._start = []
+        try:
+            while following := self._reply.read(None):
+                tail.feed(held)
+                self._exchange.hand_out(len(held))
+                yield held
+                held = following
+        except UpstreamError as error:
+            self._settle(self.status, error.blame.value)
+            raise Cut from error
+        tail.feed(held)
+        self._exchange.meter.read_answer(tail.bytes())
+        self._exchange.hand_out(len(held))
+        self._settle(self.status, "")
+        yield held
+
+
+class ArrayRelay(_Relay):
+    """A stream that comes as one JSON array, piece by piece.
+
+    Source: protocols of Gemini, ``streamGenerateContent`` without ``alt=sse``.
+    """
+
+    def __init__(self, exchange: Exchange, reply: Reply, save: Save) -> None:
+        super().__init__(exchange, reply, save)
+        self.headers = stream_headers(reply)
+        self._first = b""
+        self._tail = _Tail()
+
+    def begin(self) -> None:
+        """Wait for the first bytes.
+
+        Raises:
+            UpstreamError: there are none.
+        """
+        self._first = self._reply.read(None) or b""
+        if not self._first:
+            raise Garbled("the provider's answer is empty")
+
+    def __iter__(self) -> Iterator[bytes]:
+        piece: bytes | None = self._first
+        try:
+            while piece:
+                self._tail.feed(piece)
+                self._exchange.hand_out(len(piece))
+                if piece.rstrip().endswith(b"]"):
+                    # Perhaps the end: written down before the client can have seen it.
+                    self._write_down()
+                yield piece
+                piece = self._reply.read(None)
+            if not self._tail.bytes().rstrip().endswith(b"]"):
+                raise Garbled("the provider's stream ended before the answer was finished")
+        except UpstreamError as error:
+            self._saved = False
+            self._settle(self.status, error.blame.value)
+            raise Cut from error
+
+    def _write_down(self) -> None:
+        self._exchange.meter.read_answer(self._tail.bytes())
+        self._saved = False
+        self._settle(self.status, "")
+
+
+class _Tail:
+    """The last bytes of something that is too large to keep."""
+
+    __slots__ = ("_pieces", "_size")
+
+    def __init__(self) -> None:
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+
+    def feed(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
+        while self._size - len(self._pieces[0]) >= _TAIL:
+            self._size -= len(self._pieces.popleft())
+
+    def bytes(self) -> bytes:
+        return b"".join(self._pieces)[-_TAIL:]
+
+
+def late_failure(exchange: Exchange, error: GatewayError) -> bytes:
+    """How a failure is told when status 200 has been sent already."""
+    if exchange.peek.stream:
+        return exchange.codec.encode_stream_error(error, exchange.id)
+    return exchange.codec.encode_error(error, exchange.id)
+
+
+def blame_of(error: GatewayError) -> str:
+    """The slug a failed exchange is written down with."""
+    return error.blame.value if isinstance(error, UpstreamError) else "client"
+
+

@@ -1,0 +1,366 @@
+"""The steps of an exchange in order, and the loop over candidates."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import gevent
+import orjson
+
+from app.accounting.ledger import Ledger
+from app.config.schema import Config
+from app.errors import (
+    Blame,
+    CredentialRefused,
+    Garbled,
+    GatewayError,
+    NoCandidate,
+    QuotaExhausted,
+    Untranslatable,
+    UpstreamError,
+)
+from app.gateway.exchange import Answer, Exchange
+from app.gateway.relay import (
+    ArrayRelay,
+    Cut,
+    StreamRelay,
+    WholeRelay,
+    blame_of,
+    late_failure,
+)
+from app.protocols.base import Operation
+from app.routing.catalog import Candidate
+from app.routing.select import Rotation
+from app.upstream.transport import Call, Reply, Timeouts, Transport
+from app.wire import splice
+from app.wire.headers import upstream_headers
+
+_log = logging.getLogger(__name__)
+
+_ERROR_LIMIT = 1024 * 1024
+
+Relay = StreamRelay | WholeRelay | ArrayRelay
+
+
+class ClientGone(gevent.GreenletExit):
+    """The client closed its connection; thrown into the greenlet that serves it."""
+
+
+class Pipeline:
+    """Takes an authenticated exchange to its answer."""
+
+    def __init__(self, transport: Transport, ledger: Ledger, rotation: Rotation) -> None:
+        self._transport = transport
+        self._ledger = ledger
+        self._rotation = rotation
+
+    def serve(self, exchange: Exchange) -> Answer:
+        """Ask the candidates one after the other until one has its first event in hand.
+
+        Raises:
+            GatewayError: none could; it is in the ledger already.
+        """
+        try:
+            candidates = self._candidates(exchange)
+            return self._wait(exchange, candidates)
+        except GatewayError as error:
+            self.save(exchange, exchange.codec.error_status(error), blame_of(error))
+            raise
+        except ClientGone:
+            self.save(exchange, 499, "")
+            raise
+
+    def save(self, exchange: Exchange, status: int, blame: str) -> None:
+        """Write an exchange down; returns when that is safe."""
+        self._ledger.save(exchange.record(status, blame))
+
+    def _candidates(self, exchange: Exchange) -> Sequence[Candidate]:
+        catalog = exchange.snapshot.catalog
+        protocol = exchange.codec.name
+        if exchange.stored_id:
+            able: Sequence[Candidate] = catalog.of_protocol(protocol)
+        else:
+            ordered = self._rotation.order(catalog.resolve(exchange.model))
+            able = [
+                candidate
+                for candidate in ordered
+                if protocol in candidate.credential.provider.protocols(candidate.credential)
+            ]
+            if ordered and not able:
+                provider = ordered[0].credential.provider_name
+                raise Untranslatable(
+                    f"the model {exchange.model!r} is served by {provider}, which does not speak "
+                    f"this protocol; ask for it in a protocol it does"
+                )
+        if not able:
+            raise NoCandidate("no credential is configured for this")
+        return self._owner_first(exchange, able)
+
+    def _owner_first(
+        self, exchange: Exchange, candidates: Sequence[Candidate]
+    ) -> Sequence[Candidate]:
+        """Put the credential that gave an earlier answer first: only it can go on with it."""
+        earlier = exchange.stored_id or exchange.peek.continues
+        if not earlier or len(candidates) < 2:
+            return candidates
+        owner = self._ledger.credential_of(earlier)
+        return sorted(candidates, key=lambda candidate: candidate.credential.id != owner)
+
+    def _wait(self, exchange: Exchange, candidates: Sequence[Candidate]) -> Answer:
+        """Wait for the first event, in silence for a while, then with heartbeats."""
+        config = exchange.snapshot.config
+        grace_s = (
+            config.streaming.keepalive_seconds
+            if exchange.peek.stream
+            else config.nonstream_keepalive_interval
+        )
+        if grace_s <= 0:
+            return self._attempt_all(exchange, candidates)
+        attempts = gevent.spawn(self._outcome, exchange, candidates)
+        try:
+            outcome = attempts.get(timeout=grace_s)
+        except gevent.Timeout:
+            return LateAnswer(self, exchange, attempts, grace_s)
+        except BaseException:
+            _abandon(attempts)
+            raise
+        if isinstance(outcome, GatewayError):
+            raise outcome
+        return outcome
+
+    def _outcome(
+        self, exchange: Exchange, candidates: Sequence[Candidate]
+    ) -> Relay | GatewayError:
+        try:
+            return self._attempt_all(exchange, candidates)
+        except GatewayError as error:
+            return error
+
+    def _attempt_all(self, exchange: Exchange, candidates: Sequence[Candidate]) -> Relay:
+        failures: list[UpstreamError] = []
+        for candidate in candidates:
+            try:
+                return self._attempt(exchange, candidate)
+            except UpstreamError as error:
+                self._note(exchange, candidate, error)
+                if error.blame is Blame.REQUEST and not _may_be_elsewhere(exchange, error):
+                    raise
+                failures.append(error)
+        raise _verdict(failures)
+
+    def _note(self, exchange: Exchange, candidate: Candidate, error: UpstreamError) -> None:
+        _log.warning(
+            "attempt failed request=%s provider=%s credential=%s model=%s blame=%s kind=%s status=%s",
+            exchange.id,
+            candidate.credential.provider_name,
+            candidate.credential.id,
+            candidate.upstream_model,
+            error.blame.value,
+            error.kind,
+            error.reply.status if error.reply else error.status,
+        )
+
+    def _attempt(self, exchange: Exchange, candidate: Candidate) -> Relay:
+        exchange.attempts += 1
+        exchange.candidate = candidate
+        exchange.meter.restart()
+        drop_usage = _must_ask_for_usage(exchange, candidate)
+        reply = self._transport.send(_call(exchange, candidate, ask_usage=drop_usage))
+        try:
+            relay = self._relay(exchange, candidate, reply, drop_usage=drop_usage)
+            relay.begin()
+        except BaseException:
+            reply.close()
+            raise
+        return relay
+
+    def _relay(
+        self, exchange: Exchange, candidate: Candidate, reply: Reply, *, drop_usage: bool
+    ) -> Relay:
+        if reply.status >= 300:
+            raise _refusal(candidate, reply)
+        content_type = reply.get("content-type").lower()
+        if content_type.startswith("text/event-stream"):
+            return StreamRelay(exchange, reply, self.save, drop_usage=drop_usage)
+        if content_type.startswith("text/html"):
+            raise Garbled("the provider answered with a web page")
+        if exchange.peek.stream and exchange.codec.model_in_path:
+            return ArrayRelay(exchange, reply, self.save)
+        return WholeRelay(exchange, reply, self.save)
+
+
+class LateAnswer:
+    """Status 200 and heartbeats while no candidate has answered yet.
+
+    A failure can no longer have a status of its own; it is told in the body.
+    """
+
+    status = 200
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        exchange: Exchange,
+        attempts: gevent.Greenlet[..., Relay | GatewayError],
+        interval_s: float,
+    ) -> None:
+        self._pipeline = pipeline
+        self._exchange = exchange
+        self._attempts = attempts
+        self._interval_s = interval_s
+        self._relay: Relay | None = None
+        self._failed = False
+        if exchange.peek.stream:
+            kind, self._beat = "text/event-stream; charset=utf-8", exchange.codec.heartbeat
+        else:
+            kind, self._beat = "application/json", b"\n"
+        self.headers = [
+            ("Content-Type", kind),
+            ("Cache-Control", "no-cache"),
+            ("X-Accel-Buffering", "no"),
+        ]
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._beat
+        while True:
+            try:
+                outcome = self._attempts.get(timeout=self._interval_s)
+                break
+            except gevent.Timeout:
+                yield self._beat
+        if isinstance(outcome, GatewayError):
+            self._failed = True
+            self._pipeline.save(self._exchange, 200, blame_of(outcome))
+            yield late_failure(self._exchange, outcome)
+            if self._exchange.peek.stream:
+                raise Cut from outcome
+            return
+        self._relay = outcome
+        yield from outcome
+
+    def close(self) -> None:
+        """Stop whatever still runs, and write the exchange down if nobody has."""
+        if self._relay is not None:
+            self._relay.close()
+        elif not self._failed:
+            _abandon(self._attempts)
+            self._pipeline.save(self._exchange, 499, "")
+
+
+def _abandon(attempts: gevent.Greenlet[..., Relay | GatewayError]) -> None:
+    """Stop asking candidates; an answer that comes all the same is closed at once."""
+
+    def let_go(finished: gevent.Greenlet[..., Relay | GatewayError]) -> None:
+        if isinstance(finished.value, (StreamRelay, WholeRelay, ArrayRelay)):
+            finished.value.let_go()
+
+    attempts.link_value(let_go)
+    attempts.kill(block=False)
+
+
+def _call(exchange: Exchange, candidate: Candidate, *, ask_usage: bool) -> Call:
+    config = exchange.snapshot.config
+    credential = candidate.credential
+    provider = credential.provider
+    codec = exchange.codec
+    url = provider.url(
+        credential,
+        codec.name,
+        exchange.operation,
+        exchange.stored_id or candidate.upstream_model,
+        exchange.peek.stream,
+    )
+    headers = upstream_headers(exchange.headers, codec.name)
+    headers.update(credential.headers)
+    for name, value in provider.headers(credential).items():
+        headers[name] = value
+    body: tuple[bytes | memoryview, ...] = ()
+    if exchange.body:
+        headers.setdefault("content-type", "application/json")
+        body = (memoryview(exchange.body),)
+        if not codec.model_in_path and candidate.upstream_model != exchange.model:
+            body = splice.set_member(
+                exchange.body, "model", orjson.dumps(candidate.upstream_model)
+            )
+        if ask_usage:
+            body = splice.ask_usage(body)
+    headers["accept-encoding"] = "identity"
+    return Call(
+        method=exchange.method,
+        url=_with_query(url, exchange.query, keep=codec.model_in_path),
+        headers=headers,
+        body=body,
+        proxy_url=_proxy(config, credential.proxy_url),
+        timeouts=Timeouts(
+            connect_s=config.connect_timeout,
+            first_byte_s=config.first_byte_timeout,
+            idle_s=config.idle_timeout,
+            total_s=config.total_timeout,
+        ),
+    )
+
+
+def _with_query(url: str, query: str, *, keep: bool) -> str:
+    """Join the client's query to a URL.
+
+    Where the client's query decides the framing (Gemini's ``alt``) it replaces the provider's.
+    """
+    path, _, own = url.partition("?")
+    if keep and not url.startswith("demo:"):
+        own = query
+    elif query:
+        own = f"{own}&{query}" if own else query
+    return f"{path}?{own}" if own else path
+
+
+def _proxy(config: Config, own: str | None) -> str:
+    if own is None:
+        return config.proxy_url
+    return "" if own == "direct" else own
+
+
+def _must_ask_for_usage(exchange: Exchange, candidate: Candidate) -> bool:
+    peek = exchange.peek
+    return (
+        peek.stream
+        and not peek.wants_usage
+        and candidate.credential.include_usage
+        and exchange.operation in (Operation.GENERATE, Operation.COMPLETE)
+        and exchange.codec.name == "openai_chat"
+    )
+
+
+def _refusal(candidate: Candidate, reply: Reply) -> UpstreamError:
+    if reply.status < 400:
+        return Garbled("the provider answered with a redirect, which is not followed")
+    headers = {name.lower(): value for name, value in reply.headers}
+    body = reply.read_all(_ERROR_LIMIT)
+    return candidate.credential.provider.verdict(reply.status, headers, body)
+
+
+def _may_be_elsewhere(exchange: Exchange, error: UpstreamError) -> bool:
+    """A stored response lives with one credential; the others say 404."""
+    return bool(exchange.stored_id) and error.status == 404
+
+
+def _verdict(failures: Sequence[UpstreamError]) -> GatewayError:
+    """What the client is told when every candidate has failed.
+
+    An exhausted quota says more than a fault, and a fault more than a refused credential, which
+    is none of the client's business.
+    """
+    waits = [error.retry_after_s for error in failures if error.retry_after_s is not None]
+    telling = [error for error in failures if not isinstance(error, CredentialRefused)]
+    quota = [error for error in telling if isinstance(error, QuotaExhausted)]
+    if not telling:
+        return NoCandidate(
+            "no credential can serve this model right now: the provider refused the gateway's own",
+            kind="credential_refused",
+            retry_after_s=min(waits, default=None),
+        )
+    error = (quota or telling)[-1]
+    if waits:
+        error.retry_after_s = min(waits)
+    return error
+
