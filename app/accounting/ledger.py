@@ -9,7 +9,8 @@ from typing import Literal, Protocol
 
 from app.ir.events import Usage
 
-GroupBy = Literal["key", "model", "provider", "day"]
+GroupBy = Literal["key", "model", "provider", "day", "hour"]
+"""What sums are made for; an hour is one of the day's 24 in UTC, over all days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,14 @@ class UsageRecord:
     answer_id: str = ""
 
 
+def is_failure(record: UsageRecord) -> bool:
+    """Whether the client did not get a whole answer."""
+    return record.status >= 400 or record.blame != ""
+
+
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over a group of exchanges."""
+    """Sums over a group of exchanges; ``usage.estimated`` when any count in it is ours."""
 
     group: str
     requests: int
@@ -89,7 +95,19 @@ class Ledger(Protocol):
     def totals(
         self, by: GroupBy, since: datetime | None = None, until: datetime | None = None
     ) -> list[Totals]:
-        """Sums for each group, sorted by group; days are UTC dates."""
+        """Sums for each group, sorted by group; days are UTC dates.
+
+        ``since`` belongs to the span, ``until`` does not; the same holds for the other reads.
+
+        Raises:
+            GatewayError: the table cannot be read right now; the same holds for the other reads.
+        """
+        ...
+
+    def totals_by_key_and_model(
+        self, since: datetime | None = None, until: datetime | None = None
+    ) -> list[tuple[str, Totals]]:
+        """Client id and the sums of one of its models, sorted by both."""
         ...
 
     def records(
