@@ -47,6 +47,7 @@ class GeminiGenerate(Codec):
 
     name: ClassVar[str] = "gemini_generate"
     model_in_path: ClassVar[bool] = True
+    ends_by_close: ClassVar[bool] = True
     heartbeat: ClassVar[bytes] = b"\n"  # a comment would break the official SDK's line reader
     marks: ClassVar[tuple[bytes, ...]] = (b'Reason"', b'"error"', b'"code"')
 

@@ -77,3 +77,7 @@ class OpenAIChat(Codec):
     @override
     def encode_model(self, model: ModelInfo) -> bytes:
         return orjson.dumps(openai_shapes.model_entry(model))
+
+    @override
+    def is_usage_extra(self, frame: bytes) -> bool:
+        return b"_tokens" in frame and answer.is_usage_extra(frame)

@@ -86,6 +86,15 @@ def read_answer(body: bytes, progress: Progress) -> Progress:
     return dataclasses.replace(_merge(chunk, progress), finished=True, last=True)
 
 
+def is_usage_extra(frame: bytes) -> bool:
+    """Whether a chunk holds a usage and neither a choice nor an error."""
+    try:
+        chunk = _CHUNK.decode(payload_of(frame))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return chunk.choices == [] and bool(value_of(chunk.usage)) and not value_of(chunk.error)
+
+
 def encode_answer(events: Iterable[Event]) -> bytes:
     """A ``chat.completion``."""
     answer = fold(events)
