@@ -272,9 +272,10 @@ def _call(exchange: Exchange, candidate: Candidate, *, ask_usage: bool) -> Call:
         exchange.peek.stream,
     )
     headers = upstream_headers(exchange.headers, codec.name)
+    for name, value in provider.default_headers.items():
+        headers.setdefault(name, value)
     headers.update(credential.headers)
-    for name, value in provider.headers(credential).items():
-        headers[name] = value
+    headers.update(provider.headers(credential))
     body: tuple[bytes | memoryview, ...] = ()
     if exchange.body:
         headers.setdefault("content-type", "application/json")
