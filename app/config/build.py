@@ -232,7 +232,7 @@ class Builder:
     # single values
 
     def _scalar(self, hint: Any, metadata: Metadata, node: yaml.Node, path: str) -> Any:
-        kind = _bare(hint)
+        kind = bare(hint)
         if kind is str:
             return self._word(metadata, node)
         text = self._text(node, secret=False)
@@ -318,7 +318,7 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:60]}…")
 
 
-def _bare(hint: Any) -> Any:
+def bare(hint: Any) -> Any:
     """The type without ``| None``."""
     if isinstance(hint, types.UnionType):
         return next(each for each in typing.get_args(hint) if each is not types.NoneType)
