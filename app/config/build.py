@@ -301,7 +301,7 @@ def _bool(text: str) -> bool:
 def _number(kind: type[int] | type[float], text: str, metadata: Metadata) -> float:
     least, most = metadata["least"], metadata["most"]
     pattern, noun = (_WHOLE, "a whole number") if kind is int else (_NUMBER, "a number")
-    wanted = f"must be {noun} from {least:g} to {_grouped(most)}, not {_shown(text)}"
+    wanted = f"must be {noun} from {plain(least)} to {plain(most)}, not {_shown(text)}"
     if not pattern.fullmatch(text):
         raise Wrong(wanted)
     number = kind(text)
@@ -310,8 +310,9 @@ def _number(kind: type[int] | type[float], text: str, metadata: Metadata) -> flo
     return number
 
 
-def _grouped(number: float) -> str:
-    return str(int(number))
+def plain(number: float) -> str:
+    """A number as people write it: 86400, not 8.64e+04."""
+    return str(int(number)) if float(number).is_integer() else str(number)
 
 
 def _shown(text: str) -> str:

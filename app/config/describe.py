@@ -7,14 +7,13 @@ that stands outside their markers is left alone.
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from app.config.build import bare, hints_of
+from app.config.build import bare, hints_of, plain
 from app.config.environment import VARIABLES
 from app.config.schema import Config
 
@@ -76,7 +75,7 @@ def _type(hint: Any, inner: Any, meta: Mapping[str, Any]) -> str:
     if hint is str:
         return "text"
     noun = "whole number" if hint is int else "number"
-    return f"{noun}, {meta['least']:g} to {int(meta['most'])}"
+    return f"{noun}, {plain(meta['least'])} to {plain(meta['most'])}"
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
@@ -98,13 +97,16 @@ def _default(field: dataclasses.Field[Any]) -> str:
             return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+_FILLED_IN = {"openai-compatibility[].name": "the host of `base-url`"}
+"""Required fields that the loader makes out of others when they are not written."""
+
+
 def settings_table() -> str:
     """All settings as a Markdown table."""
     lines = ["| Key | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
     for row in rows():
-        default = (
-            f"`{row.default}`" if row.default else ("" if row.type == "section" else "required")
-        )
+        required = "" if row.type == "section" else _FILLED_IN.get(row.key, "required")
+        default = f"`{row.default}`" if row.default else required
         notes = [row.doc]
         if row.older:
             notes.append("also read: " + ", ".join(f"`{name}`" for name in row.older))
@@ -126,11 +128,12 @@ def variables_table() -> str:
 
 
 def refreshed(page: str) -> str:
-    """The page with its tables written anew."""
+    """The page with its tables written anew; it must hold the markers of both."""
     for name, table in (("settings", settings_table()), ("variables", variables_table())):
         begin, end = f"<!-- {name}: generated -->", f"<!-- {name}: end -->"
-        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-        page = pattern.sub(lambda _, text=f"{begin}\n\n{table}\n\n{end}": text, page)
+        head, _, rest = page.partition(begin)
+        _, _, tail = rest.partition(end)
+        page = f"{head}{begin}\n\n{table}\n\n{end}{tail}"
     return page
 
 

@@ -206,7 +206,7 @@ class OpenAICredential(Credential):
 class Compatible:
     """A provider that speaks OpenAI's protocols."""
 
-    name: str = setting("the provider's name, shown as `owned_by`; absent = the host of `base-url`")
+    name: str = setting("the provider's name, shown as `owned_by`")
     base_url: str = setting("root of its API, up to and with the version segment", kind="url")
     prefix: str = setting("namespace: models are also served as `prefix/model`", "", kind="prefix")
     headers: Mapping[str, str] = setting(
