@@ -107,7 +107,7 @@ class Gemini(Provider):
             return failure.rejected()  # the prompt names an object of another account
         if error.reasons & {"MODEL_CAPACITY_EXHAUSTED", "MODEL_CAPACITY_EXCEEDED"}:
             return failure.overloaded(Blame.MODEL)
-        if failure.status == 429:
+        if failure.status == 429 and error.status == "RESOURCE_EXHAUSTED":
             return failure.exhausted(Blame.MODEL, _least_rest_s(failure))
         return None
 

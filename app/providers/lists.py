@@ -76,7 +76,7 @@ def unix_s(value: object) -> int:
     """Unix seconds of an RFC 3339 text or of a number; 0 when it is neither."""
     if isinstance(value, str):
         try:
-            return int(datetime.fromisoformat(value).timestamp())
+            return max(0, int(datetime.fromisoformat(value).timestamp()))
         except (ValueError, OverflowError):
             return 0
     return count(value)

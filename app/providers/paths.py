@@ -14,9 +14,9 @@ _LONGEST = 512
 def versioned(base_url: str, version: str) -> str:
     """A base URL with a version segment: its own where it ends in one, else ``version``."""
     base = base_url.rstrip("/")
-    last = base[base.rfind("/") + 1 :]
-    if last[:1] == "v" and _VERSION.fullmatch(last):
-        return base
+    place, _, last = base.rpartition("/")
+    if last[:1] == "v" and not place.endswith("/") and _VERSION.fullmatch(last):
+        return base  # a place that ends in a slash has "https:/" before it: that was the host
     return f"{base}/{version}"
 
 

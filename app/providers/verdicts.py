@@ -137,7 +137,7 @@ class Failure:
     def overloaded(self, blame: Blame = Blame.UPSTREAM) -> UpstreamError:
         """The service is unwell; a status that clients do not know becomes 503 or 502."""
         status = self.status if self.status in {429, 500, 502, 503, 529} else 502
-        if self.status < 429:
+        if self.status < 500 and self.status != 429:
             status = 503
         return Overloaded(
             self.message, status=status, retry_after_s=self.wait_s, blame=blame, reply=self.reply
