@@ -1,27 +1,27 @@
 """The tree of errors; every failure a client or operator can see is one of these.
 
-    GatewayError               status, kind (a stable slug), message, retry_after_s
-      ClientError              the caller can mend it
-        BadRequest             400  malformed body, missing field
-        Unauthenticated        401  no key, or a wrong one
-        Forbidden              403  known, but not allowed
-        UnknownModel           404  no provider serves this name
-        NotFound               404  no such route or object
-        MethodNotAllowed       405
-        TooLarge               413  body over the limit
-        UnsupportedMedia       415  content type or encoding we cannot read
-        UpgradeRequired        426  WebSocket where only HTTP is served
-        LimitExceeded          429  a limit of ours
-        Untranslatable         501  the chosen provider cannot say this
-      UpstreamError            a provider failed; ``blame`` says whose fault it is
-        Rejected               REQUEST     the request is at fault: show it, do not retry
-        CredentialRefused      CREDENTIAL  the key is bad
-        QuotaExhausted         MODEL       this credential has run out of this model
-        Overloaded             UPSTREAM    the service is unwell
-        TimedOut               UPSTREAM    no answer in time
-        Garbled                UPSTREAM    an answer that breaks its protocol
-      NoCandidate              503 no credential can serve the model, 429 when all of them rest
-      ConfigError              file, line, key; at start it ends the process
+GatewayError               status, kind (a stable slug), message, retry_after_s
+  ClientError              the caller can mend it
+    BadRequest             400  malformed body, missing field
+    Unauthenticated        401  no key, or a wrong one
+    Forbidden              403  known, but not allowed
+    UnknownModel           404  no provider serves this name
+    NotFound               404  no such route or object
+    MethodNotAllowed       405
+    TooLarge               413  body over the limit
+    UnsupportedMedia       415  content type or encoding we cannot read
+    UpgradeRequired        426  WebSocket where only HTTP is served
+    LimitExceeded          429  a limit of ours
+    Untranslatable         501  the chosen provider cannot say this
+  UpstreamError            a provider failed; ``blame`` says whose fault it is
+    Rejected               REQUEST     the request is at fault: show it, do not retry
+    CredentialRefused      CREDENTIAL  the key is bad
+    QuotaExhausted         MODEL       this credential has run out of this model
+    Overloaded             UPSTREAM    the service is unwell
+    TimedOut               UPSTREAM    no answer in time
+    Garbled                UPSTREAM    an answer that breaks its protocol
+  NoCandidate              503 no credential can serve the model, 429 when all of them rest
+  ConfigError              file, line, key; at start it ends the process
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from typing_extensions import override
 
 
 class Blame(enum.Enum):
@@ -263,6 +265,7 @@ class ConfigError(GatewayError):
         self.line = line
         self.key = key
 
+    @override
     def __str__(self) -> str:
         where = self.file if self.line is None else f"{self.file}:{self.line}"
         return f"{where}: {self.key}: {self.message}" if self.key else f"{where}: {self.message}"

@@ -38,5 +38,5 @@ def create_app(environ: Mapping[str, str] | None = None) -> flask.Flask:
         app.register_blueprint(part.blueprint(api))
     app.register_blueprint(management.blueprint(services), url_prefix="/v0/management")
     install_errors(app)
-    app.wsgi_app = LightDispatch(app, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to wrap
+    app.wsgi_app = LightDispatch(app, app.wsgi_app)  # type: ignore[method-assign,arg-type]  # Flask's own way to wrap
     return app

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
@@ -130,7 +131,7 @@ class Services:
         """The configuration in force."""
         return self.snapshot.config
 
-    def config_status(self) -> tuple[ConfigError | None, tuple[ConfigWarning, ...], float]:
+    def config_status(self) -> tuple[ConfigError | None, tuple[ConfigWarning, ...], datetime]:
         """The last reload's error if it failed, the warnings, when the current one was loaded."""
         watcher = self._watcher
         return watcher.error, watcher.warnings, watcher.loaded_at

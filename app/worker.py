@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import signal
 import socket
-from typing import Any
+from typing import Any, cast
 
 import gevent
 from gunicorn.workers.ggevent import GeventWorker
 from typing_extensions import override
 
+from app.services import Services
+
 _LOOK_S = 0.1
 
 
-class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn is not typed
-    """Ends kept-alive connections that wait for a request, so that a stop takes no longer than
-    the answers that are open.
-    """
+class GatewayWorker(GeventWorker):
+    """Ends idle connections when it stops, so that a stop takes no longer than open answers."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -34,7 +34,8 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn is not type
         signal.signal(signal.SIGUSR1, self._reload)
 
     def _reload(self, number: int, frame: object) -> None:
-        gevent.spawn(self.wsgi.extensions["services"].reload)
+        services: Services = cast(Any, self.wsgi).extensions["services"]
+        gevent.spawn(services.reload)
 
     @override
     def run(self) -> None:

@@ -82,9 +82,7 @@ class LightDispatch:
             answer: Answer = handler(incoming, **parameters)
         except Exception:  # noqa: BLE001  the last line: a bug must still answer in the protocol
             _log.exception("a request failed unexpectedly")
-            answer = error_answer(
-                asker(incoming), GatewayError("internal error"), new_request_id()
-            )
+            answer = error_answer(asker(incoming), GatewayError("internal error"), new_request_id())
         headers = answer.headers
         if "HTTP_ORIGIN" in environ:
             headers = [

@@ -42,7 +42,9 @@ def blueprint(api: ClientApi) -> flask.Blueprint:
     def models(incoming: Incoming) -> Answer:
         def work() -> Answer:
             api.admit(incoming)
-            return json_answer(asker(incoming).encode_models(api.services.snapshot.catalog.models()))
+            return json_answer(
+                asker(incoming).encode_models(api.services.snapshot.catalog.models())
+            )
 
         return answering(incoming, work)
 

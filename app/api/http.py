@@ -32,7 +32,7 @@ from app.protocols import CODECS
 from app.protocols.base import Codec, Operation, Peek
 from app.services import Services
 from app.wire.headers import client_headers
-from app.wire.peer import client_address, is_loopback
+from app.wire.peer import is_local
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +41,8 @@ Handler = Callable[..., Answer]
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in http.HTTPStatus}
 STATUS_LINES[499] = "499 Client Closed Request"
 STATUS_LINES[529] = "529 Overloaded"
+
+_FORWARDING = ("x-forwarded-for", "forwarded", "x-real-ip")
 
 _SAFE_MODE = (
     "This gateway still has an example API key in its configuration. Replace it before "
@@ -170,12 +172,13 @@ class ClientApi:
         snapshot = self._services.snapshot
         if not snapshot.keys.unsafe_example:
             return
-        address = client_address(
+        was_forwarded = any(incoming.header(name) for name in _FORWARDING)
+        if not is_local(
             str(incoming.environ.get("REMOTE_ADDR", "")),
             incoming.header("x-forwarded-for") or "",
+            was_forwarded,
             snapshot.trusted_proxies,
-        )
-        if not is_loopback(address):
+        ):
             raise Forbidden(_SAFE_MODE, kind="unsafe_example_api_key")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -70,7 +69,9 @@ class Incoming:
             UnsupportedMedia: an encoding or a content type we cannot read.
         """
         content_type = str(self.environ.get("CONTENT_TYPE", "")).lower()
-        if content_type.startswith(("multipart/", "application/x-www-form-urlencoded", "text/html")):
+        if content_type.startswith(
+            ("multipart/", "application/x-www-form-urlencoded", "text/html")
+        ):
             raise UnsupportedMedia(
                 f"the content type {content_type.split(';')[0]!r} is not understood here; "
                 "send application/json"
@@ -95,7 +96,7 @@ class Incoming:
             if length is not None:
                 return self._read_length(length)
             return self._read_chunked(limit)
-        except (TimeoutError, socket.timeout) as error:
+        except TimeoutError as error:
             raise RequestTimedOut("the request's body did not arrive in time") from error
 
     def _read_length(self, length: int) -> bytes | bytearray:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import select
 import socket
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import gevent
 from gevent import monkey
-from typing_extensions import Self
 
 from app.gateway.serve import ClientGone
 
@@ -106,7 +105,8 @@ def _peek(descriptor: int) -> bytes:
     # A plain socket over the same descriptor: a TLS socket refuses flags.
     duplicate = _plain_socket(fileno=descriptor)
     try:
-        return duplicate.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        data: bytes = duplicate.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return data
     finally:
         duplicate.detach()
 

@@ -75,9 +75,7 @@ class StreamRelay(_Relay):
     next candidate.
     """
 
-    def __init__(
-        self, exchange: Exchange, reply: Reply, save: Save, *, drop_usage: bool
-    ) -> None:
+    def __init__(self, exchange: Exchange, reply: Reply, save: Save, *, drop_usage: bool) -> None:
         super().__init__(exchange, reply, save)
         config = exchange.snapshot.config
         self.headers = stream_headers(reply)
@@ -345,5 +343,3 @@ def late_failure(exchange: Exchange, error: GatewayError) -> bytes:
 def blame_of(error: GatewayError) -> str:
     """The slug a failed exchange is written down with."""
     return error.blame.value if isinstance(error, UpstreamError) else "client"
-
-

@@ -129,9 +129,7 @@ class Pipeline:
             raise outcome
         return outcome
 
-    def _outcome(
-        self, exchange: Exchange, candidates: Sequence[Candidate]
-    ) -> Relay | GatewayError:
+    def _outcome(self, exchange: Exchange, candidates: Sequence[Candidate]) -> Relay | GatewayError:
         try:
             return self._attempt_all(exchange, candidates)
         except GatewayError as error:
@@ -151,7 +149,8 @@ class Pipeline:
 
     def _note(self, exchange: Exchange, candidate: Candidate, error: UpstreamError) -> None:
         _log.warning(
-            "attempt failed request=%s provider=%s credential=%s model=%s blame=%s kind=%s status=%s",
+            "attempt failed request=%s provider=%s credential=%s model=%s "
+            "blame=%s kind=%s status=%s",
             exchange.id,
             candidate.credential.provider_name,
             candidate.credential.id,
@@ -276,16 +275,10 @@ def _call(exchange: Exchange, candidate: Candidate, *, ask_usage: bool) -> Call:
         headers.setdefault(name, value)
     headers.update(credential.headers)
     headers.update(provider.headers(credential))
-    body: tuple[bytes | memoryview, ...] = ()
+    body: tuple[bytes | bytearray | memoryview, ...] = ()
     if exchange.body:
         headers.setdefault("content-type", "application/json")
-        body = (memoryview(exchange.body),)
-        if not codec.model_in_path and candidate.upstream_model != exchange.model:
-            body = splice.set_member(
-                exchange.body, "model", orjson.dumps(candidate.upstream_model)
-            )
-        if ask_usage:
-            body = splice.ask_usage(body)
+        body = _body(exchange, candidate, ask_usage=ask_usage)
     headers["accept-encoding"] = "identity"
     return Call(
         method=exchange.method,
@@ -300,6 +293,20 @@ def _call(exchange: Exchange, candidate: Candidate, *, ask_usage: bool) -> Call:
             total_s=config.total_timeout,
         ),
     )
+
+
+def _body(
+    exchange: Exchange, candidate: Candidate, *, ask_usage: bool
+) -> tuple[bytes | bytearray | memoryview, ...]:
+    """The client's bytes with the upstream's model name, and the switch for usage if it is off."""
+    body = exchange.body
+    edits: list[splice.Edit] = []
+    if not exchange.codec.model_in_path and candidate.upstream_model != exchange.model:
+        name = orjson.dumps(candidate.upstream_model)
+        edits += splice.member_edits(body, "model", name, present=True)
+    if ask_usage:
+        edits += splice.path_edits(body, "stream_options", "include_usage", b"true")
+    return splice.apply(body, edits) if edits else (body,)
 
 
 def _with_query(url: str, query: str, *, keep: bool) -> str:
@@ -364,4 +371,3 @@ def _verdict(failures: Sequence[UpstreamError]) -> GatewayError:
     if waits:
         error.retry_after_s = min(waits)
     return error
-
