@@ -151,8 +151,6 @@ class LiveLists:
         failures = before.failures if before is not None else 0
         try:
             models = self._read(credential)
-        except GatewayError as error:
-            failures = self._note_failure(credential, failures, error)
         except Exception as error:  # noqa: BLE001 - whatever a list holds, the gateway goes on
             failures = self._note_failure(credential, failures, error)
         else:
