@@ -13,6 +13,7 @@ from app.config.schema import Config
 from app.credentials.credential import Credential, credential_id, label_of
 from app.providers import PROVIDERS
 from app.providers.base import Provider
+from app.providers.demo import Demo
 
 _log = logging.getLogger(__name__)
 
@@ -116,8 +117,6 @@ def _numbered(credentials: Iterable[Credential]) -> list[Credential]:
 
 
 def _demo() -> Credential:
-    from app.providers.demo import Demo
-
     provider = Demo()
     names = [name for name in provider.default_models if "*" not in name]
     return Credential(
