@@ -89,7 +89,7 @@ def _malformed(reason: str, body: bytes | bytearray) -> str:
     line = body.count(b"\n", 0, offset) + 1
     column = offset - body.rfind(b"\n", 0, offset)
     what = _PLACE.sub("", reason).removeprefix("JSON is malformed: ")
-    return f"the request body is not valid JSON: {what} at line {line}, column {column}"
+    return f"the request body is not valid JSON: {what} near line {line}, column {column}"
 
 
 def _mistyped(reason: str) -> BadRequest:

@@ -171,8 +171,9 @@ def _answer(model: str, prompt: Prompt, start: Start) -> Iterator[Event]:
     yield start
     yield UsageEvent(Usage(input_tokens=prompt.words))
     tool = _tool(prompt) if model == TOOLS else None
-    thought = f"The user says: {prompt.text or 'nothing'}. I shall repeat it." * (model == THINKING)
-    if thought:
+    thought = ""
+    if model == THINKING:
+        thought = f"The user says: {prompt.text or 'nothing'}\nI shall repeat it."
         digest = hashlib.sha256(thought.encode("utf-8", "replace")).digest()
         yield from _part(Open(PartKind.THINKING), thought, base64.b64encode(digest).decode())
     if tool is not None:
