@@ -6,7 +6,6 @@ that a compatible host that borrowed another provider's words is understood as w
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +26,9 @@ WAIT_LIMIT_S = 7 * 86400.0
 """No hint keeps a credential away for longer; a wrong one must heal by itself."""
 
 _PLAIN_TEXT_LIMIT = 500
+_UNIX_S = 1e9
+"""A number of seconds from here on is a moment (2001 and later), not a wait of 31 years."""
+
 _UNIT_S = {
     "ns": 1e-9,
     "us": 1e-6,
@@ -119,10 +121,8 @@ def retry_after_s(headers: Mapping[str, str], body: bytes) -> float | None:
     return wait
 
 
-def bounded(seconds: float) -> float | None:
-    """A wait made sane: never negative, at most ``WAIT_LIMIT_S``; None for not-a-number."""
-    if math.isnan(seconds):
-        return None
+def bounded(seconds: float) -> float:
+    """A wait made sane: never negative, at most ``WAIT_LIMIT_S``."""
     return min(max(seconds, 0.0), WAIT_LIMIT_S)
 
 
@@ -162,14 +162,21 @@ def _resets(headers: Mapping[str, str]) -> Iterator[float | None]:
     for name, value in headers.items():
         if name.startswith("x-ratelimit-reset-"):
             if _used_up(headers.get(name.replace("-reset-", "-remaining-", 1))):
-                seconds = _number(value)
-                yield duration_s(value) if seconds is None else bounded(seconds)
+                yield _wait_until_reset(value)
             continue
         if name.startswith("anthropic-ratelimit-") and name.endswith("-reset"):
             limit = name.removesuffix("reset")
             allowed = headers.get(limit + "status", "").startswith("allowed")
             if not allowed and _used_up(headers.get(limit + "remaining")):
                 yield _until(_moment(value))
+
+
+def _wait_until_reset(value: str) -> float | None:
+    """Hosts write a Go duration, seconds, or (some mirrors) Unix seconds."""
+    seconds = _number(value)
+    if seconds is None:
+        return duration_s(value)
+    return bounded(seconds) if seconds < _UNIX_S else _until(seconds)
 
 
 def _used_up(remaining: str | None) -> bool:
@@ -198,13 +205,8 @@ def _moment(text: str) -> float | None:
         return None
 
 
-def _epoch_s(moment: datetime) -> float | None:
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    try:
-        return moment.timestamp()
-    except (ValueError, OverflowError):
-        return None
+def _epoch_s(moment: datetime) -> float:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _until(epoch_s: float | None) -> float | None:

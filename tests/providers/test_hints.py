@@ -186,6 +186,7 @@ def test_durations(text: str, seconds: float | None) -> None:
         ({"retry-after": "later", "retry-after-ms": "x", "x-ratelimit-reset-tokens": "2s"}, 2.0),
         ({"x-ratelimit-reset-requests": "6m0s", "x-ratelimit-reset-tokens": "12ms"}, 360.0),
         ({"x-ratelimit-reset-requests": "30"}, 30.0),
+        ({"x-ratelimit-reset-requests": str(int(NOW_S) + 45)}, 45.0),
         (
             {
                 "x-ratelimit-reset-requests": "6m0s",
