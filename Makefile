@@ -9,7 +9,8 @@ ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
+# Twice quiet: errors are shown, and nothing about where packages come from.
+PIP := $(BIN)/python -m pip --quiet --quiet --no-input --disable-pip-version-check
 
 # The environment is made again when the interpreter asked for or the place of the checkout has
 # changed: it would not work any more. Without PYTHON on the command line or in the environment
@@ -64,7 +65,18 @@ cov: $(VENV)/.has-dev ## run the tests and show which lines they leave out
 	@$(BIN)/python -m pytest --cov --cov-report=term-missing $(ARGS)
 
 migrate: $(VENV)/.has-app ## bring the database to the newest revision, without serving
-	@$(BIN)/aiproxyapi migrate $(ARGS)
+	@$(BIN)/python -c "$$MIGRATE"
+
+define MIGRATE
+import os, pathlib
+from app.config.environment import config_path, with_dotenv
+from app.config.load import load
+from app.storage import prepare
+environ = with_dotenv(os.environ, pathlib.Path())
+config = load(config_path(environ), environ).config
+prepare(config.database_url, pathlib.Path(config.data_dir))
+endef
+export MIGRATE
 
 hooks: $(VENV)/.has-dev ## have Git run the quick checks before each commit
 	@$(BIN)/pre-commit install
@@ -87,16 +99,16 @@ $(VENV)/.made-for:
 	@printf '%s %s\n' "$$($(BIN)/python $(ASK_VERSION))" "$(CURDIR)" > $@
 
 $(VENV)/.has-app: pyproject.toml $(VENV)/.made-for
-	@echo "Installing what the gateway needs (once, about a minute) ..."
+	@echo "Installing what the gateway needs (once) ..."
 	@$(PIP) install -e .
 	@touch $@
 
 $(VENV)/.has-test: pyproject.toml $(VENV)/.made-for
-	@echo "Installing what the tests need (once, a minute or two) ..."
+	@echo "Installing what the tests need (once) ..."
 	@$(PIP) install -e '.[test]'
 	@touch $(VENV)/.has-app $@
 
 $(VENV)/.has-dev: pyproject.toml $(VENV)/.made-for
-	@echo "Installing what development needs (once, a minute or two) ..."
+	@echo "Installing what development needs (once) ..."
 	@$(PIP) install -e '.[test,dev]'
 	@touch $(VENV)/.has-app $(VENV)/.has-test $@
