@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import gevent
 import orjson
@@ -273,7 +273,7 @@ def _call(exchange: Exchange, candidate: Candidate, *, ask_usage: bool) -> Call:
     headers = upstream_headers(exchange.headers, codec.name)
     for name, value in provider.default_headers.items():
         headers.setdefault(name, value)
-    headers.update(credential.headers)
+    headers.update(_configured(credential.headers, exchange))
     headers.update(provider.headers(credential))
     body: tuple[bytes | bytearray | memoryview, ...] = ()
     if exchange.body:
@@ -293,6 +293,20 @@ def _call(exchange: Exchange, candidate: Candidate, *, ask_usage: bool) -> Call:
             total_s=config.total_timeout,
         ),
     )
+
+
+def _configured(headers: Mapping[str, str], exchange: Exchange) -> dict[str, str]:
+    """The operator's headers; ``$Name`` copies the client's header, if it sent one."""
+    if not headers:
+        return {}
+    sent = dict(exchange.headers)
+    chosen: dict[str, str] = {}
+    for name, value in headers.items():
+        if not value.startswith("$"):
+            chosen[name.lower()] = value
+        elif (copied := sent.get(value[1:].lower())) is not None:
+            chosen[name.lower()] = copied
+    return chosen
 
 
 def _body(
