@@ -203,11 +203,7 @@ def write_usage(usage: Usage) -> dict[str, Any]:
 
 
 def _merge(response: _Response, progress: Progress) -> Progress:
-    usage = read_usage(value_of(response.usage), "input", "output") or read_usage(
-        value_of(response.usage),
-        "prompt",
-        "completion",  # embeddings
-    )
+    usage = read_usage(value_of(response.usage), "input", "output")
     failure = progress.failure
     error = value_of(response.error)
     if error or text_of(response.status) == "failed":
