@@ -105,7 +105,7 @@ class ConfigWatcher:
         stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
         age_s = clock.epoch_s() - found.st_mtime
         if stamp == self._seen:
-            if not 0 <= age_s < _FRESH_S:
+            if age_s >= _FRESH_S:
                 return
         elif stamp != self._pending and not age_s >= _SETTLE_S:
             self._pending = stamp
