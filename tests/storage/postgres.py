@@ -6,6 +6,8 @@ machine, so the binaries are started here, as ``nobody`` where need be.
 
 from __future__ import annotations
 
+import atexit
+import functools
 import importlib.util
 import os
 import pwd
@@ -99,6 +101,14 @@ def make_postgres() -> Postgres:
         pytest.skip("running as root, and nobody may not enter the directory of the binaries")
     server = Postgres(binaries)
     server.start()
+    return server
+
+
+@functools.cache
+def shared_postgres() -> Postgres:
+    """The one server of all tests that need no more than a database of their own."""
+    server = make_postgres()
+    atexit.register(server.destroy)
     return server
 
 

@@ -16,13 +16,14 @@ from app.errors import GatewayError
 from app.storage.sql.engine import resolve
 from app.storage.sql.rows import TOKEN_COLUMNS, Row, Value, micros, record_of, row_of, usage_of
 from app.storage.sql.spool import Spool
-from app.storage.sql.store import Store, open_store, unavailable
+from app.storage.sql.store import READ_DEADLINE_S, Store, open_store, unavailable
 from app.storage.sql.tables import usage_records
 from app.storage.sql.writer import Writer
 
 DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
 PROBE_EVERY_S = 5.0
+PROBE_DEADLINE_S = 1.0
 
 _columns = usage_records.columns
 _GROUPS: dict[GroupBy, ColumnElement[Any]] = {
@@ -127,15 +128,15 @@ class SqlLedger(Ledger):
         if clock.monotonic() - self._probed_at >= PROBE_EVERY_S:
             self._probed_at = clock.monotonic()
             try:
-                self._fetch(select(_columns.id).limit(1))
+                self._fetch(select(_columns.id).limit(1), PROBE_DEADLINE_S)
                 self._probe_error = ""
             except GatewayError as error:
                 self._probe_error = error.message
         return self._probe_error
 
-    def _fetch(self, query: Select[Any]) -> list[Row]:
+    def _fetch(self, query: Select[Any], deadline_s: float = READ_DEADLINE_S) -> list[Row]:
         try:
-            return self._store.fetch(query)
+            return self._store.fetch(query, deadline_s)
         except Exception as error:  # drivers raise trees of their own, and OSError besides
             raise unavailable() from error
 

@@ -11,7 +11,7 @@ import fcntl
 import itertools
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import orjson
@@ -72,7 +72,7 @@ class Spool:
             self._segment = None
         self.waiting = 0
 
-    def orphans(self) -> Iterator[list[Row]]:
+    def orphans(self) -> Generator[list[Row], None, None]:
         """The rows that processes left behind when they died.
 
         A segment is removed once all its rows were taken and the generator is resumed; if it is

@@ -23,7 +23,10 @@ from app.storage.sql.engine import make_engine
 from app.storage.sql.rows import COLUMNS, Row
 from app.storage.sql.tables import usage_records
 
-READ_TIMEOUT_S = 30.0
+READ_DEADLINE_S = 30.0
+READ_BUSY_MS = 5_000
+"""How long a reading thread waits for a lock; the answers do not wait with it."""
+
 LOCK_POLL_S = 0.002
 
 
@@ -52,8 +55,13 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def fetch(self, query: Select[Any]) -> list[Row]:
+    def fetch(self, query: Select[Any], deadline_s: float = READ_DEADLINE_S) -> list[Row]:
         """Read rows.
+
+        Args:
+            query: values come back as the driver gives them.
+            deadline_s: how long PostgreSQL may take; a thread that reads SQLite cannot be
+                stopped, nor does it need a server that may be silent.
 
         Raises:
             Exception: the driver's own, or SQLAlchemy's.
@@ -82,6 +90,7 @@ class SqliteStore(Store):
     def __init__(self, url: URL) -> None:
         super().__init__(url)
         self._pooled: PoolProxiedConnection | None = None
+        self._reading: Engine | None = None
         self._upsert = ""
 
     @override
@@ -122,8 +131,11 @@ class SqliteStore(Store):
         return connection
 
     @override
-    def fetch(self, query: Select[Any]) -> list[Row]:
-        engine = self.engine()
+    def fetch(self, query: Select[Any], deadline_s: float = READ_DEADLINE_S) -> list[Row]:
+        self.engine()  # for the tables' sake
+        if self._reading is None:
+            self._reading = make_engine(self.url, busy_timeout_ms=READ_BUSY_MS)
+        engine = self._reading
         compiled = query.compile(
             dialect=engine.dialect, compile_kwargs={"render_postcompile": True}
         )
@@ -202,9 +214,9 @@ class PostgresStore(Store):
         return self._pooled.driver_connection
 
     @override
-    def fetch(self, query: Select[Any]) -> list[Row]:
+    def fetch(self, query: Select[Any], deadline_s: float = READ_DEADLINE_S) -> list[Row]:
         timeout = TooSlow("the database did not answer in time")
-        with gevent.Timeout(READ_TIMEOUT_S, timeout), self.engine().connect() as connection:
+        with gevent.Timeout(deadline_s, timeout), self.engine().connect() as connection:
             return [tuple(row) for row in connection.execute(query)]
 
     def _drop(self) -> None:

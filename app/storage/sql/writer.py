@@ -102,6 +102,7 @@ class Writer:
     def close(self) -> None:
         """Make safe what waits, then stop; rows saved later go to the spool."""
         if self._is_closed:
+            self._spool.close()
             return
         self._is_closed = True
         self._wake.set()

@@ -1,0 +1,234 @@
+"""What holds for every ledger, wherever it keeps its records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import gevent
+import pytest
+
+from app.accounting.ledger import Ledger, Totals
+from app.ir.events import Usage
+from tests.storage.backends import ON_DISK, URLS, opened
+from tests.storage.records import NOON, record
+
+
+@pytest.fixture(params=URLS)
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    with opened(URLS[request.param](tmp_path), tmp_path) as ledger:
+        yield ledger
+
+
+def test_a_record_comes_back_as_it_went(ledger: Ledger) -> None:
+    full = record()
+    bare = record(id="req-2", ttft_ms=None, stream=False, usage=Usage(estimated=True))
+    for each in (full, bare):
+        ledger.save(each)
+    assert sorted(ledger.records(), key=lambda r: r.id) == [full, bare]
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        NOON,
+        datetime(1999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+        datetime(2026, 3, 4, 1, 2, 3, 4, tzinfo=timezone(timedelta(hours=5, minutes=30))),
+    ],
+)
+def test_time_is_kept_to_the_microsecond(ledger: Ledger, at: datetime) -> None:
+    ledger.save(record(at=at))
+    assert [each.at for each in ledger.records()] == [at]
+
+
+def test_the_same_id_again_replaces_the_record(ledger: Ledger) -> None:
+    ledger.save(record(status=200))
+    ledger.save(record(id="other"))
+    ledger.save(record(status=502, usage=Usage(output_tokens=1)))
+    found = {each.id: each for each in ledger.records()}
+    assert sorted(found) == ["other", "req-1"]
+    assert found["req-1"] == record(status=502, usage=Usage(output_tokens=1))
+
+
+def test_the_last_of_one_batch_wins(ledger: Ledger) -> None:
+    savers = [gevent.spawn(ledger.save, record(status=status)) for status in (500, 503, 200)]
+    gevent.joinall(savers, raise_error=True)
+    assert [each.status for each in ledger.records()] == [200]
+
+
+def test_newest_come_first_and_no_more_than_asked(ledger: Ledger) -> None:
+    for minute in (3, 1, 2):
+        ledger.save(record(id=f"r{minute}", at=NOON + timedelta(minutes=minute)))
+    assert [each.id for each in ledger.records()] == ["r3", "r2", "r1"]
+    assert [each.id for each in ledger.records(limit=2)] == ["r3", "r2"]
+    assert list(ledger.records(limit=0)) == []
+
+
+def test_a_span_holds_its_begin_and_not_its_end(ledger: Ledger) -> None:
+    for minute in range(4):
+        ledger.save(record(id=f"r{minute}", at=NOON + timedelta(minutes=minute)))
+    since, until = NOON + timedelta(minutes=1), NOON + timedelta(minutes=3)
+    assert [each.id for each in ledger.records(since, until)] == ["r2", "r1"]
+    assert [each.requests for each in ledger.totals("key", since, until)] == [2]
+    assert [pair[1].requests for pair in ledger.totals_by_key_and_model(since)] == [3]
+    assert list(ledger.totals("day", until=NOON)) == []
+
+
+def _three(ledger: Ledger) -> None:
+    ledger.save(record(id="a", usage=Usage(1, 2, 3, 4, 5, 6, 7)))
+    ledger.save(
+        record(
+            id="b",
+            at=datetime(2026, 3, 5, 0, 0, tzinfo=UTC),
+            client_id="key-b",
+            model="slow",
+            provider="claude",
+            status=502,
+            blame="upstream",
+            usage=Usage(10, 20, 30, 40, 50, 60, 70, estimated=True),
+        )
+    )
+    ledger.save(
+        record(
+            id="c",
+            at=datetime(2026, 3, 4, 23, 59, 59, 999_999, tzinfo=UTC),
+            model="slow",
+            blame="upstream",
+            usage=Usage(100, 200, 300, 400, 500, 600, 700),
+        )
+    )
+
+
+def test_totals(ledger: Ledger) -> None:
+    _three(ledger)
+    first, second, third = (
+        Usage(1, 2, 3, 4, 5, 6, 7),
+        Usage(10, 20, 30, 40, 50, 60, 70, estimated=True),
+        Usage(100, 200, 300, 400, 500, 600, 700),
+    )
+    outer = Usage(101, 202, 303, 404, 505, 606, 707)
+    later = Usage(110, 220, 330, 440, 550, 660, 770, estimated=True)
+    assert ledger.totals("key") == [Totals("key-a", 2, 1, outer), Totals("key-b", 1, 1, second)]
+    assert ledger.totals("model") == [Totals("fast", 1, 0, first), Totals("slow", 2, 2, later)]
+    assert ledger.totals("provider") == [
+        Totals("claude", 1, 1, second),
+        Totals("openai", 2, 1, outer),
+    ]
+    assert ledger.totals("day") == [
+        Totals("2026-03-04", 2, 1, outer),
+        Totals("2026-03-05", 1, 1, second),
+    ]
+    assert ledger.totals("hour") == [
+        Totals("00", 1, 1, second),
+        Totals("12", 1, 0, first),
+        Totals("23", 1, 1, third),
+    ]
+    assert ledger.totals_by_key_and_model() == [
+        ("key-a", Totals("fast", 1, 0, first)),
+        ("key-a", Totals("slow", 1, 1, third)),
+        ("key-b", Totals("slow", 1, 1, second)),
+    ]
+
+
+def test_nothing_sums_to_nothing(ledger: Ledger) -> None:
+    assert ledger.totals("model") == []
+    assert ledger.totals_by_key_and_model() == []
+    assert list(ledger.records()) == []
+
+
+def test_who_gave_an_answer(ledger: Ledger) -> None:
+    ledger.save(record(answer_id="resp_1", credential_id="openai:1"))
+    ledger.save(record(id="req-2", answer_id="", credential_id="openai:2"))
+    assert ledger.credential_of("resp_1") == "openai:1"
+    assert ledger.credential_of("resp_2") is None
+    assert ledger.credential_of("") is None
+
+
+def test_text_a_client_made_up_breaks_nothing(ledger: Ledger) -> None:
+    ledger.save(record(id="odd", model="a\0b\ud800 ü 模型 '\"%s;--", answer_id="x" * 100_000))
+    ledger.save(record(id="plain"))
+    assert {each.id for each in ledger.records()} == {"odd", "plain"}
+    assert ledger.health().lost == 0
+
+
+def test_counts_a_provider_made_up_break_nothing(ledger: Ledger) -> None:
+    for number in range(3):
+        ledger.save(record(id=f"r{number}", usage=Usage(10**12, -5, output_tokens=7)))
+    ledger.save(record(id="vast", usage=Usage(output_tokens=10**30)))
+    assert len(list(ledger.records())) == 4
+    assert ledger.totals("key")[0].usage.input_tokens == 3 * 10**12
+
+
+def test_two_hundred_at_once(ledger: Ledger) -> None:
+    def work(number: int) -> None:
+        for turn in range(5):
+            ledger.save(record(id=f"{number}-{turn}"))
+            gevent.sleep(0)
+
+    gevent.joinall([gevent.spawn(work, number) for number in range(200)], raise_error=True)
+    assert [each.requests for each in ledger.totals("key")] == [1000]
+
+
+def test_it_is_well(ledger: Ledger) -> None:
+    ledger.save(record())
+    health = ledger.health()
+    assert health.ok
+    assert (health.waiting, health.spooled, health.lost, health.error) == (0, 0, 0, "")
+
+
+def test_it_may_be_closed_twice(ledger: Ledger) -> None:
+    ledger.save(record())
+    ledger.close()
+    ledger.close()
+
+
+@pytest.mark.parametrize("kind", ON_DISK)
+def test_a_client_that_leaves_takes_no_record_along(kind: str, tmp_path: Path) -> None:
+    with opened(URLS[kind](tmp_path), tmp_path) as ledger:
+        ledger.save(record(id="warm"))
+        leaving = gevent.spawn(ledger.save, record(id="left"))
+        staying = gevent.spawn(ledger.save, record(id="stayed"))
+        gevent.sleep(0)  # both begin; the writer has its turn after us
+        assert not leaving.ready()
+        leaving.kill()
+        staying.get()
+        assert {each.id for each in ledger.records()} == {"warm", "left", "stayed"}
+
+
+@pytest.mark.parametrize("kind", ON_DISK)
+def test_closing_writes_what_waits(kind: str, tmp_path: Path) -> None:
+    url = URLS[kind](tmp_path)
+    with opened(url, tmp_path) as ledger:
+        savers = [gevent.spawn(ledger.save, record(id=f"r{n}")) for n in range(50)]
+        gevent.sleep(0)  # all begin; the writer has its turn after us
+        assert not any(saver.ready() for saver in savers)
+        ledger.close()
+        gevent.joinall(savers, raise_error=True)
+    with opened(url, tmp_path) as ledger:
+        assert len(list(ledger.records())) == 50
+
+
+@pytest.mark.parametrize("kind", ON_DISK)
+def test_a_record_saved_after_closing_is_found_by_the_next(kind: str, tmp_path: Path) -> None:
+    from app.storage.sql.ledger import SqlLedger
+
+    url = URLS[kind](tmp_path)
+    with opened(url, tmp_path) as ledger:
+        ledger.save(record(id="before"))
+        ledger.close()
+        ledger.save(record(id="after"))
+        ledger.close()
+    with opened(url, tmp_path) as ledger:
+        assert isinstance(ledger, SqlLedger)
+        assert ledger.recover()
+        assert {each.id for each in ledger.records()} == {"before", "after"}
+
+
+@pytest.mark.parametrize("kind", ON_DISK)
+def test_two_ledgers_share_one_table(kind: str, tmp_path: Path) -> None:
+    url = URLS[kind](tmp_path)
+    with opened(url, tmp_path / "a") as one, opened(url, tmp_path / "b") as two:
+        one.save(record(id="one"))
+        two.save(record(id="two", at=NOON + timedelta(seconds=1)))
+        assert [each.id for each in two.records()] == ["two", "one"]
