@@ -193,7 +193,9 @@ class Connection:
                 raise Gone(bytes(self._buffer))
         first, *lines = bytes(self._buffer[:end]).decode("latin-1").split("\r\n")
         del self._buffer[: end + 4]
-        headers = [(name, value.strip(" \t")) for name, _, value in (x.partition(":") for x in lines)]
+        headers = [
+            (name, value.strip(" \t")) for name, _, value in (x.partition(":") for x in lines)
+        ]
         return Answer(int(first.split(" ")[1]), headers)
 
     def _more(self) -> bool:

@@ -120,9 +120,7 @@ def test_an_image_and_a_tool_result_reach_the_provider(
     assert upstream.requests[0].json()["messages"] == messages
 
 
-def test_counting_tokens(
-    anthropic_client: anthropic.Anthropic, upstream: ScriptedUpstream
-) -> None:
+def test_counting_tokens(anthropic_client: anthropic.Anthropic, upstream: ScriptedUpstream) -> None:
     upstream.reply("/claude/v1/messages/count_tokens", answers.whole(dumps({"input_tokens": 14})))
     counted = anthropic_client.messages.count_tokens(model=MESSAGES.model, messages=HELLO)
     assert counted.input_tokens == 14
@@ -138,9 +136,7 @@ def test_the_model_list(anthropic_client: anthropic.Anthropic) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "x-api-key"])
-def test_both_places_of_the_key(
-    scheme: str, gateway: Gateway, upstream: ScriptedUpstream
-) -> None:
+def test_both_places_of_the_key(scheme: str, gateway: Gateway, upstream: ScriptedUpstream) -> None:
     upstream.reply(PATH, MESSAGES.plain("come in"))
     headers = {"x-api-key": gateway.key} if scheme == "x-api-key" else {}
     key: Any = {"auth_token": gateway.key} if scheme == "bearer" else {"api_key": "ignored"}

@@ -44,9 +44,7 @@ def test_an_answer(genai_client: genai.Client, upstream: ScriptedUpstream) -> No
 
 def test_a_stream(genai_client: genai.Client, upstream: ScriptedUpstream) -> None:
     upstream.reply(STREAM, GEMINI.stream("one two three", completion=3))
-    chunks = list(
-        genai_client.models.generate_content_stream(model=GEMINI.model, contents="count")
-    )
+    chunks = list(genai_client.models.generate_content_stream(model=GEMINI.model, contents="count"))
     assert "".join(chunk.text or "" for chunk in chunks) == "one two three"
     assert upstream.requests[0].query == "alt=sse"
 

@@ -256,9 +256,7 @@ def test_the_base_url_works_with_and_without_v1(
     path: str, gateway: Gateway, upstream: ScriptedUpstream
 ) -> None:
     upstream.reply(CHAT_PATH, CHAT.plain("either way"))
-    with openai.OpenAI(
-        api_key=gateway.key, base_url=gateway.url + path, max_retries=0
-    ) as client:
+    with openai.OpenAI(api_key=gateway.key, base_url=gateway.url + path, max_retries=0) as client:
         answer = client.chat.completions.create(
             model=CHAT.model, messages=[{"role": "user", "content": "hello"}]
         )

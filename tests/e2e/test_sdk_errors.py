@@ -1,0 +1,246 @@
+"""Each kind of failure raises the class that an SDK's users catch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import anthropic
+import httpx2
+import openai
+import pytest
+from google import genai
+from google.genai import errors as genai_errors
+from google.genai import types as genai_types
+
+from tests.e2e.raw import ask
+from tests.e2e.speech import CHAT, GEMINI, MESSAGES, RESPONSES, Speech
+from tests.fakes import answers
+from tests.fakes.gateway import Gateway
+from tests.fakes.upstream import Reply, Reset, ScriptedUpstream
+
+Caller: TypeAlias = Callable[..., Any]
+
+# The SDKs let their HTTP library speak where a connection breaks in the middle of a body.
+BROKEN = (openai.APIError, anthropic.APIError, genai_errors.APIError, httpx2.TransportError)
+
+
+@pytest.fixture
+def call(gateway: Gateway, speech: Speech) -> Iterator[Caller]:
+    """Ask through the SDK of a protocol: ``call(model=…, key=…, text=…, stream=…)``."""
+    closing: list[Callable[[], None]] = []
+
+    def ask(
+        model: str = "", *, key: str = gateway.key, text: str = "hi", stream: bool = False
+    ) -> Any:
+        name = model or speech.model
+        if speech is GEMINI:
+            client = genai.Client(
+                api_key=key,
+                http_options=genai_types.HttpOptions(
+                    base_url=gateway.url, retry_options=genai_types.HttpRetryOptions(attempts=1)
+                ),
+            )
+            closing.append(client.close)
+            if stream:
+                return list(client.models.generate_content_stream(model=name, contents=text))
+            return client.models.generate_content(model=name, contents=text)
+        if speech is MESSAGES:
+            claude = anthropic.Anthropic(api_key=key, base_url=gateway.url, max_retries=0)
+            closing.append(claude.close)
+            asked: Any = {"model": name, "max_tokens": 9}
+            asked["messages"] = [{"role": "user", "content": text}]
+            if stream:
+                return list(claude.messages.create(**asked, stream=True))
+            return claude.messages.create(**asked)
+        client_ = openai.OpenAI(api_key=key, base_url=f"{gateway.url}/v1", max_retries=0)
+        closing.append(client_.close)
+        if speech is RESPONSES:
+            return _listed(client_.responses.create(model=name, input=text, stream=stream), stream)
+        messages: Any = [{"role": "user", "content": text}]
+        made: Any = client_.chat.completions.create(model=name, messages=messages, stream=stream)
+        return _listed(made, stream)
+
+    yield ask
+    for close in closing:
+        close()
+
+
+def _listed(answer: Any, stream: bool) -> Any:
+    return list(answer) if stream else answer
+
+
+def _class(speech: Speech, status: int) -> type[Exception]:
+    if speech is GEMINI:
+        return genai_errors.ClientError if status < 500 else genai_errors.ServerError
+    sdk: Any = anthropic if speech is MESSAGES else openai
+    names = {
+        400: "BadRequestError",
+        401: "AuthenticationError",
+        403: "PermissionDeniedError",
+        404: "NotFoundError",
+        422: "UnprocessableEntityError",
+        429: "RateLimitError",
+    }
+    if speech is MESSAGES:
+        names |= {413: "ContentTooLargeError", 503: "ServiceUnavailableError"}
+        names |= {529: "OverloadedError", 501: "HTTPNotImplementedError"}
+    default = "InternalServerError" if status >= 500 else "APIStatusError"
+    found: type[Exception] = getattr(sdk, names.get(status, default), None) or getattr(
+        sdk._exceptions, names.get(status, default)
+    )
+    return found
+
+
+def _status(error: Any) -> int:
+    return int(error.code if isinstance(error, genai_errors.APIError) else error.status_code)
+
+
+def _raises(speech: Speech, status: int, action: Callable[[], Any]) -> Any:
+    with pytest.raises(_class(speech, status)) as caught:
+        action()
+    assert _status(caught.value) == status
+    return caught.value
+
+
+def _word(speech: Speech, error: Any) -> str:
+    """The type, as the SDK hands it on."""
+    if speech is GEMINI:
+        return str(error.status)
+    body = error.body
+    return str(body["error"]["type"] if speech is MESSAGES else body["type"])
+
+
+def test_a_wrong_key(speech: Speech, call: Caller, upstream: ScriptedUpstream) -> None:
+    error = _raises(speech, 401, lambda: call(key="wrong"))
+    expected = {
+        CHAT.name: ("invalid_request_error", "authentication_error"),
+        RESPONSES.name: ("invalid_request_error", "authentication_error"),
+        MESSAGES.name: ("authentication_error",),
+        GEMINI.name: ("UNAUTHENTICATED",),
+    }
+    assert _word(speech, error) in expected[speech.name]
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_unknown_model(
+    stream: bool, speech: Speech, call: Caller, upstream: ScriptedUpstream
+) -> None:
+    error = _raises(speech, 404, lambda: call("no-such-model", stream=stream))
+    expected = {MESSAGES.name: "not_found_error", GEMINI.name: "NOT_FOUND"}
+    assert _word(speech, error) == expected.get(speech.name, "invalid_request_error")
+    if speech in (CHAT, RESPONSES):
+        assert error.code == "model_not_found"
+    assert upstream.requests == []
+
+
+def test_a_body_over_the_limit(speech: Speech, call: Caller, upstream: ScriptedUpstream) -> None:
+    error = _raises(speech, 413, lambda: call(text="x" * (9 * 1024 * 1024)))
+    if speech is MESSAGES:
+        assert _word(speech, error) == "request_too_large"
+    assert upstream.requests == []
+
+
+def test_a_model_that_does_not_speak_the_protocol(
+    speech: Speech, call: Caller, upstream: ScriptedUpstream
+) -> None:
+    other = MESSAGES if speech is not MESSAGES else GEMINI
+    _raises(speech, 501, lambda: call(other.model))
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("status", [400, 404, 422, 429, 500, 503, 529])
+def test_what_the_provider_refuses(
+    status: int, stream: bool, speech: Speech, call: Caller, upstream: ScriptedUpstream
+) -> None:
+    path = speech.upstream_path(stream=stream)
+    upstream.reply(path, speech.error(status, "the provider's words"))
+    error = _raises(speech, status, lambda: call(stream=stream))
+    assert "the provider's words" in str(error)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_credential_is_not_the_clients(
+    status: int, speech: Speech, call: Caller, upstream: ScriptedUpstream
+) -> None:
+    secret = "Incorrect API key provided: sk-secret"
+    upstream.reply(speech.upstream_path(), speech.error(status, secret))
+    error = _raises(speech, 503, call)
+    assert "sk-secret" not in str(error)
+
+
+def test_the_provider_says_when_to_come_back(
+    speech: Speech, call: Caller, upstream: ScriptedUpstream
+) -> None:
+    upstream.reply(speech.upstream_path(), speech.error(429, "later", retry_after="9"))
+    error = _raises(speech, 429, call)
+    assert error.response.headers["retry-after"] == "9"
+
+
+def test_googles_hint_becomes_a_header(
+    gateway: Gateway, call: Caller, speech: Speech, upstream: ScriptedUpstream
+) -> None:
+    if speech is not GEMINI:
+        pytest.skip("the hint is Google's")
+    upstream.reply(GEMINI.upstream_path(), answers.gemini_error(429, "quota"))
+    error = _raises(speech, 429, call)
+    assert error.response.headers["retry-after"] == "17"
+
+
+@pytest.mark.parametrize("ending", ["cut", "reset"])
+def test_a_stream_that_breaks_raises(
+    ending: str, speech: Speech, call: Caller, upstream: ScriptedUpstream
+) -> None:
+    """SDKs must not take half an answer for a whole one."""
+    frames: list[Any] = list(speech.frames("one two three four")[:3])
+    if ending == "reset":
+        frames.append(Reset())
+    upstream.reply(speech.upstream_path(stream=True), answers.streamed(frames))
+    with pytest.raises(BROKEN):
+        call(stream=True)
+
+
+def test_the_providers_own_error_in_a_stream_raises(
+    speech: Speech, call: Caller, upstream: ScriptedUpstream
+) -> None:
+    frames: list[Any] = list(speech.frames("one two three four")[:3])
+    error = json.loads(_body(speech.error(503, "broke half way")))
+    if speech in (MESSAGES, RESPONSES):
+        frames.append(b"event: error\n" + answers.data_frame({"type": "error", **error}))
+    else:
+        frames.append(answers.data_frame(error))
+    upstream.reply(speech.upstream_path(stream=True), answers.streamed(frames))
+    with pytest.raises((openai.APIError, anthropic.APIError, genai_errors.APIError)) as caught:
+        call(stream=True)
+    assert "broke half way" in str(caught.value)
+
+
+def _body(reply: Reply) -> bytes:
+    assert isinstance(reply.body, bytes)
+    return reply.body
+
+
+def test_an_example_key_on_another_machine_is_forbidden(speech: Speech) -> None:
+    """Only loopback may use a key that everybody knows."""
+    settings = {
+        "api-keys": ["your-api-key-1"],
+        "trusted-proxies": ["127.0.0.1"],
+    }
+    with Gateway(settings) as gateway:
+        path = speech.client_path("demo-echo")
+        headers = [speech.key_header("your-api-key-1")]
+        body = speech.body("demo-echo")
+        assert ask(gateway.port, "POST", path, body, headers).status == 200
+        distant = [*headers, ("X-Forwarded-For", "203.0.113.7")]
+        answer = ask(gateway.port, "POST", path, body, distant)
+        assert answer.status == 403
+        expected = {
+            CHAT.name: "permission_error",
+            RESPONSES.name: "permission_error",
+            MESSAGES.name: "permission_error",
+            GEMINI.name: "PERMISSION_DENIED",
+        }
+        assert speech.error_type(answer.json()) == expected[speech.name]

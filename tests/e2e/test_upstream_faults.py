@@ -1,0 +1,297 @@
+"""A provider that fails: before the first byte of its answer, and after it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e.raw import Answer, ask
+from tests.e2e.speech import CHAT, GEMINI, MESSAGES, RESPONSES, Speech
+from tests.fakes import answers
+from tests.fakes.gateway import Gateway
+from tests.fakes.upstream import EVENT_STREAM, Close, Recorded, Reply, Reset, ScriptedUpstream
+
+HTML = (("Content-Type", "text/html; charset=utf-8"),)
+
+
+def _ask(gateway: Gateway, speech: Speech, model: str, *, stream: bool) -> Answer:
+    return ask(
+        gateway.port,
+        "POST",
+        speech.client_path(model, stream=stream),
+        speech.body(model, stream=stream),
+        [speech.key_header(gateway.key)],
+    )
+
+
+def _signature(request: Recorded) -> str:
+    return request.header("authorization") or request.header("x-goog-api-key") or ""
+
+
+def _bad_for_the_first(bad: Reply, good: Reply) -> Callable[[Recorded], Reply]:
+    """Fail for whichever credential comes first, and for it alone."""
+    first: list[str] = []
+    lock = threading.Lock()
+
+    def choose(request: Recorded) -> Reply:
+        with lock:
+            if not first:
+                first.append(_signature(request))
+        return bad if _signature(request) == first[0] else good
+
+    return choose
+
+
+def _stream(*steps: object) -> Reply:
+    return Reply(body=list(steps), headers=EVENT_STREAM, framing="chunked")  # type: ignore[arg-type]
+
+
+# Each fault, and the statuses a client may see when there is no other credential.
+FAULTS: dict[str, tuple[Reply, set[int]]] = {
+    "reset before the head": (Reply(before_head=Reset()), {502, 503}),
+    "closed before the head": (Reply(before_head=Close()), {502, 503}),
+    "reset within the head": (Reply(mid_head=Reset()), {502, 503}),
+    "no HTTP": (Reply(raw=[b"SSH-2.0-OpenSSH_9.9\r\n\r\n"]), {502, 503}),
+    "web page": (Reply(body=b"<html>Hello</html>", headers=HTML), {502}),
+    "redirect": (
+        Reply(307, b"", headers=[("Location", "/openai/v1/elsewhere")]),
+        {502},
+    ),
+    "internal error": (Reply(500, b'{"error":{"message":"sorry","type":"server_error"}}'), {500}),
+    "bad gateway": (Reply(502, b"<html>bad gateway</html>", headers=HTML), {502, 503}),
+    "unavailable": (Reply(503, b'{"error":{"message":"sorry","type":"server_error"}}'), {503}),
+    "overloaded": (Reply(529, b'{"error":{"message":"sorry","type":"overloaded_error"}}'), {529}),
+    "key unknown": (Reply(401, b'{"error":{"message":"bad key sk-x","type":"auth"}}'), {503}),
+    "key forbidden": (Reply(403, b'{"error":{"message":"not for you","type":"auth"}}'), {503}),
+    "quota": (Reply(429, b'{"error":{"message":"slow down","type":"requests"}}'), {429}),
+    "short body": (Reply(body=b'{"a":', claimed_length=500, keep_alive=False), {502}),
+}
+STREAM_FAULTS: dict[str, tuple[Reply, set[int]]] = {
+    "no event": (_stream(), {502}),
+    "comments alone": (_stream(b": hello\n\n: still there\n\n"), {502}),
+    "reset before the body": (_stream(Reset()), {502, 503}),
+    "error document": (
+        Reply(body=b'{"error":{"message":"no capacity","type":"server_error","code":503}}'),
+        {502, 503},
+    ),
+    "error document as events": (
+        _stream(b'{"error":{"message":"no capacity","type":"server_error"}}'),
+        {502, 503},
+    ),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_before_the_first_byte_the_next_credential_is_tried(
+    fault: str, stream: bool, speech: Speech, gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    bad, _ = FAULTS[fault]
+    good = speech.stream("saved") if stream else speech.plain("saved")
+    path = speech.upstream_path(speech.pair, stream=stream)
+    upstream.reply(path, _bad_for_the_first(bad, good))
+    answer = _ask(gateway, speech, speech.pair, stream=stream)
+    assert (answer.status, answer.whole) == (200, True)
+    assert answer.body == (b"".join(speech.frames("saved")) if stream else speech.whole("saved"))
+    assert len({_signature(request) for request in upstream.requests}) == 2
+    assert {request.path for request in upstream.requests} == {path}  # no redirect is followed
+    row = gateway.row(answer.request_id)
+    assert (row["status"], row["blame"], row["attempts"]) == (200, "", 2)
+
+
+@pytest.mark.parametrize("fault", STREAM_FAULTS)
+def test_a_stream_that_has_not_begun_is_tried_elsewhere(
+    fault: str, speech: Speech, gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    bad, _ = STREAM_FAULTS[fault]
+    path = speech.upstream_path(speech.pair, stream=True)
+    upstream.reply(path, _bad_for_the_first(bad, speech.stream("saved")))
+    answer = _ask(gateway, speech, speech.pair, stream=True)
+    assert (answer.status, answer.whole) == (200, True)
+    assert answer.body == b"".join(speech.frames("saved"))
+    assert gateway.row(answer.request_id)["attempts"] == 2
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, *STREAM_FAULTS])
+def test_with_one_credential_the_error_is_told_in_the_clients_protocol(
+    fault: str, speech: Speech, gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    bad, statuses = (FAULTS | STREAM_FAULTS)[fault]
+    upstream.reply(speech.upstream_path(stream=True), bad)
+    answer = _ask(gateway, speech, speech.model, stream=True)
+    assert answer.status in statuses
+    assert answer.whole
+    assert answer.header("content-type", ) == "application/json"
+    body = answer.json()
+    assert speech.error_message(body)
+    assert speech.error_type(body)
+    assert b"127.0.0.1" not in answer.body
+    row = gateway.row(answer.request_id)
+    assert row["status"] == answer.status
+    assert row["blame"] != ""
+
+
+def test_a_refusal_of_the_request_is_not_tried_elsewhere(
+    speech: Speech, gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    refusal = speech.error(400, "your request makes no sense")
+    upstream.reply(speech.upstream_path(speech.pair), refusal)
+    answer = _ask(gateway, speech, speech.pair, stream=False)
+    assert answer.status == 400
+    assert answer.body == refusal.body
+    assert len(upstream.requests) == 1
+    assert gateway.row(answer.request_id)["blame"] == "request"
+
+
+def test_when_all_have_run_out_the_client_learns_when_to_return(
+    speech: Speech, gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    path = speech.upstream_path(speech.pair)
+    late, soon = (speech.error(429, "slow down", retry_after=s) for s in ("40", "5"))
+    upstream.reply(path, _bad_for_the_first(late, soon))
+    answer = _ask(gateway, speech, speech.pair, stream=False)
+    assert answer.status == 429
+    assert answer.header("retry-after") == "5"
+    assert len(upstream.requests) == 2
+
+
+def test_when_all_keys_are_refused_the_client_is_not_to_blame(
+    speech: Speech, gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    upstream.reply(speech.upstream_path(speech.pair), speech.error(401, "no such key sk-lost"))
+    answer = _ask(gateway, speech, speech.pair, stream=False)
+    assert answer.status == 503
+    assert b"sk-lost" not in answer.body
+    assert len(upstream.requests) == 2
+
+
+def test_each_credential_gets_its_turn(
+    speech: Speech, gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    upstream.reply(speech.upstream_path(speech.pair), speech.plain())
+    for _ in range(4):
+        assert _ask(gateway, speech, speech.pair, stream=False).status == 200
+    turns = [_signature(request) for request in upstream.requests]
+    assert len(set(turns)) == 2
+    assert turns[:2] == turns[2:]
+
+
+def test_googles_hint_counts_for_all(gateway: Gateway, upstream: ScriptedUpstream) -> None:
+    upstream.reply(GEMINI.upstream_path(GEMINI.pair), answers.gemini_error(429))
+    answer = _ask(gateway, GEMINI, GEMINI.pair, stream=False)
+    assert answer.status == 429
+    assert answer.header("retry-after") == "17"
+
+
+def test_a_kept_connection_that_the_provider_closed_meanwhile(
+    speech: Speech, gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    upstream.reply(speech.upstream_path(), speech.plain())
+    for _ in range(3):
+        answer = _ask(gateway, speech, speech.model, stream=False)
+        assert answer.status == 200
+        assert gateway.row(answer.request_id)["attempts"] == 1
+        upstream.drop_idle()
+
+
+# After the first byte
+
+ENDINGS: dict[str, list[object]] = {"reset": [Reset()], "closed": [Close()], "ended early": []}
+
+
+def _error_frame(speech: Speech, tail: bytes) -> bytes:
+    """The frame's own bytes, checked for the shape its protocol's clients know."""
+    if speech is MESSAGES or speech is RESPONSES:
+        assert tail.startswith(b"event: error\ndata: ")
+    else:
+        assert tail.startswith(b"data: ")
+    assert tail.endswith(b"\n\n")
+    return tail.partition(b"data: ")[2]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_after_the_first_byte_the_stream_ends_with_an_error_and_a_cut(
+    ending: str, speech: Speech, gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    frames = speech.frames("one two three four")[:3]
+    upstream.reply(
+        speech.upstream_path(speech.pair, stream=True), _stream(*frames, *ENDINGS[ending])
+    )
+    answer = _ask(gateway, speech, speech.pair, stream=True)
+    assert answer.status == 200
+    assert not answer.whole
+    begun = b"".join(frames)
+    assert answer.body.startswith(begun)
+    frame = _error_frame(speech, answer.body[len(begun) :])
+    assert b"error" in frame
+    assert b"127.0.0.1" not in frame
+    assert len(upstream.requests) == 1  # what has begun is never begun again
+    row = gateway.row(answer.request_id)
+    assert (row["status"], row["blame"]) == (200, "upstream")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_cut_within_a_frame(
+    ending: str, speech: Speech, gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    """The error must not be glued to half a frame."""
+    first, second = speech.frames("one two three four")[:2]
+    upstream.reply(
+        speech.upstream_path(stream=True), _stream(first, second[:20], *ENDINGS[ending])
+    )
+    answer = _ask(gateway, speech, speech.model, stream=True)
+    assert not answer.whole
+    assert answer.body.startswith(first + second[:20])
+    frames = [frame for frame in answer.body.replace(b"\r\n", b"\n").split(b"\n\n") if frame]
+    last = frames[-1].partition(b"data: ")
+    assert b"error" in last[2]
+    assert last[0] in (b"", b"event: error\n")
+
+
+def test_the_providers_own_error_event_passes_as_it_is(
+    speech: Speech, gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    frames: list[bytes] = list(speech.frames("one two three four")[:3])
+    if speech is MESSAGES:
+        error = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error",'
+        frames.append(error + b'"message":"busy"}}\n\n')
+    elif speech is RESPONSES:
+        frames.append(
+            b'event: error\ndata: {"type":"error","code":"server_error","message":"busy",'
+            b'"param":null,"sequence_number":3}\n\n'
+        )
+    else:
+        frames.append(b'data: {"error":{"code":503,"message":"busy","status":"UNAVAILABLE"}}\n\n')
+    upstream.reply(speech.upstream_path(stream=True), _stream(*frames))
+    answer = _ask(gateway, speech, speech.model, stream=True)
+    assert answer.body == b"".join(frames)
+    assert gateway.row(answer.request_id)["blame"] != ""
+
+
+def test_an_error_as_the_first_event_is_tried_elsewhere(
+    gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    busy = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error",'
+    bad = _stream(busy + b'"message":"busy"}}\n\n')
+    upstream.reply(
+        MESSAGES.upstream_path(MESSAGES.pair, stream=True),
+        _bad_for_the_first(bad, MESSAGES.stream("saved")),
+    )
+    answer = _ask(gateway, MESSAGES, MESSAGES.pair, stream=True)
+    assert answer.body == b"".join(MESSAGES.frames("saved"))
+
+
+def test_a_large_answer_that_breaks_is_cut(gateway: Gateway, upstream: ScriptedUpstream) -> None:
+    body = CHAT.whole("x" * 2_000_000)
+    steps = [body[:1_000_000], Reset()]
+    upstream.reply(
+        CHAT.upstream_path(), Reply(body=steps, claimed_length=len(body), keep_alive=False)
+    )
+    answer = _ask(gateway, CHAT, CHAT.model, stream=False)
+    assert answer.status == 200
+    assert not answer.whole
+    assert body.startswith(answer.body)
+    row = gateway.row(answer.request_id)
+    assert (row["blame"], row["estimated"]) == ("upstream", 1)
