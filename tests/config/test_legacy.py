@@ -78,6 +78,13 @@ def test_an_older_shape_means_the_same(old: str, new: str) -> None:
     assert warned(old) == []
 
 
+@pytest.mark.parametrize("written", ["eighty", "8080", "':'", "[a]"])
+def test_a_listen_that_is_no_port_is_refused(written: str) -> None:
+    error = refused(f"debug: on\nlisten: {written}")
+    assert (error.line, error.key) == (2, "listen")
+    assert error.message == "must be a colon and a port, such as ':8080'"
+
+
 def test_errors_name_the_line_of_the_older_shape() -> None:
     error = refused("port: 1\ndebug: on\n\nauth:\n  providers:\n  - api-keys: [a, [b]]\n")
     assert (error.line, error.key) == (6, "api-keys[1]")

@@ -17,6 +17,9 @@ ERRORS = {
     "an at sign": ("host: @here\n", 1, "", "quote values that begin with @"),
     "a stray colon": ("host: a: b\n", 1, "", "quote values that hold a colon"),
     "a control character": ("port: 1\nhost: a\x01\n", 2, "", "U+0001 is not allowed"),
+    "brackets without end": ("port: 1\na: " + "[" * 100_000, 2, "", "is nested too deeply"),
+    "brackets in lines": ("a:\n" + " [\n" * 300, 201, "", "is nested too deeply"),
+    "dashes without end": ("- " * 100_000, 1, "", "is nested too deeply"),
     "two documents": ("port: 1\n---\nport: 2\n", 2, "", "is not valid YAML"),
     "unknown anchor": ("port: 1\nhost: *here\n", 2, "", "is not valid YAML"),
     # keys
@@ -51,6 +54,11 @@ def test_a_merged_mapping_is_laid_under_the_own_keys() -> None:
     assert (first.prefix, first.priority, first.disabled) == ("team", 3, True)
     assert (second.prefix, second.priority) == ("own", 3)
     assert warned(text) == []
+
+
+def test_a_long_line_is_not_a_deep_one() -> None:
+    assert parsed(f"api-keys: [{'a, ' * 500}]").config.api_keys == ("a",)
+    assert parsed(f"x-many: [{'[], ' * 500}]\nport: 1").config.port == 1
 
 
 def test_an_anchor_that_holds_itself_ends() -> None:
