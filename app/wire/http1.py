@@ -26,6 +26,7 @@ CHUNKED: Final = -2
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([^\r\n\0]*))?\r\n")
 _FIELDS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[^\r\n\0]*+\r\n)*+")
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?\r\n")
+_TELLING = frozenset({"connection", "content-encoding", "content-length", "transfer-encoding"})
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
@@ -90,13 +91,14 @@ def read_head(data: bytes, method: str) -> Head:
     if len(fields) > FIELD_LIMIT:
         raise Garbled("the provider's answer has too many headers")
     status = int(first[2])
-    length, sure = _framing(fields)
+    told = _told(fields)
+    length, sure = _framing(told)
     if method == "HEAD" or status < 200 or status in (204, 304):
         length = 0
-    connection = _joined(fields, "connection").lower()
+    connection = told.get("connection", "").lower()
     persistent = "close" not in connection if first[1] == b"1" else "keep-alive" in connection
     reason = (first[3] or b"").decode("latin-1")
-    encoding = _joined(fields, "content-encoding")
+    encoding = told.get("content-encoding", "")
     return Head(status, reason, fields, length, persistent and sure and length != UNKNOWN, encoding)
 
 
@@ -107,18 +109,24 @@ def _fields(text: str) -> list[tuple[str, str]]:
     return [(name, value.strip(" \t")) for name, _, value in parted]
 
 
-def _joined(fields: list[tuple[str, str]], name: str) -> str:
-    return ", ".join([value for key, value in fields if key.lower() == name])
+def _told(fields: list[tuple[str, str]]) -> dict[str, str]:
+    """The headers that say how to read the body; one that came several times is joined."""
+    told: dict[str, str] = {}
+    for name, value in fields:
+        low = name.lower()
+        if low in _TELLING:
+            told[low] = f"{told[low]}, {value}" if low in told else value
+    return told
 
 
-def _framing(fields: list[tuple[str, str]]) -> tuple[int, bool]:
+def _framing(told: dict[str, str]) -> tuple[int, bool]:
     """How the body is framed, and whether there is no doubt about it.
 
     Source: RFC 9112, 6.3: Transfer-Encoding wins over Content-Length, and such a connection is
     closed after the answer; a Content-Length that contradicts itself is an error.
     """
-    coding = _joined(fields, "transfer-encoding").strip().lower()
-    length = _joined(fields, "content-length")
+    coding = told.get("transfer-encoding", "").strip().lower()
+    length = told.get("content-length", "")
     if coding and coding != "identity":
         if coding != "chunked":
             raise Garbled("the provider's answer has an unknown transfer coding")

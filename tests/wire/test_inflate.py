@@ -135,6 +135,13 @@ def test_an_answer_in_pieces(
     assert b"".join(out) == data
 
 
+@each_coding
+def test_an_empty_piece_changes_nothing(coding: str, pack: Callable[[bytes], bytes]) -> None:
+    inflater = Inflater(coding, LIMIT)
+    assert inflater.feed(b"") == b""
+    inflater.finish()
+
+
 def test_an_answer_is_given_by_arrival() -> None:
     packer = zlib.compressobj(wbits=31)
     inflater = Inflater("gzip", LIMIT)
