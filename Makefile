@@ -65,18 +65,7 @@ cov: $(VENV)/.has-dev ## run the tests and show which lines they leave out
 	@$(BIN)/python -m pytest --cov --cov-report=term-missing $(ARGS)
 
 migrate: $(VENV)/.has-app ## bring the database to the newest revision, without serving
-	@$(BIN)/python -c "$$MIGRATE"
-
-define MIGRATE
-import os, pathlib
-from app.config.environment import config_path, with_dotenv
-from app.config.load import load
-from app.storage import prepare
-environ = with_dotenv(os.environ, pathlib.Path())
-config = load(config_path(environ), environ).config
-prepare(config.database_url, pathlib.Path(config.data_dir))
-endef
-export MIGRATE
+	@$(BIN)/aiproxyapi migrate $(ARGS)
 
 hooks: $(VENV)/.has-dev ## have Git run the quick checks before each commit
 	@$(BIN)/pre-commit install
