@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 from typing_extensions import override
 
-from app import clock
+from app import __version__, clock
 from app.config.environment import LOG_LEVEL, config_path, with_dotenv
 from app.config.load import Loaded, load
 from app.config.paths import pid_file, root_file
-from app.errors import ConfigError
+from app.errors import ConfigError, GatewayError
 
 if TYPE_CHECKING:
     from app.config.bootstrap import FirstKeys
@@ -46,28 +46,8 @@ def _two_dashes(arg: str) -> str:
     return f"-{arg}" if arg.startswith("-") and name in _ONE_DASH else arg
 
 
-def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
-    if not wanted or ctx.resilient_parsing:
-        return
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        found = version("aiproxyapi")
-    except PackageNotFoundError:
-        found = "(not installed)"
-    click.echo(f"aiproxyapi {found}")
-    ctx.exit()
-
-
 @click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version",
-    is_flag=True,
-    expose_value=False,
-    is_eager=True,
-    callback=_show_version,
-    help="Show the version.",
-)
+@click.version_option(__version__, prog_name="aiproxyapi")
 def main() -> None:
     """One gateway in front of many AI accounts. Without a command it serves, as `run` does."""
 
@@ -122,21 +102,17 @@ def run(
     _serve(environ)
 
 
-def _serve(environ: Mapping[str, str]) -> NoReturn:
+def _serve(environ: dict[str, str]) -> NoReturn:
     """Become gunicorn."""
-    wsgi = root_file("wsgi.py")
-    command = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "--config",
-        str(root_file("gunicorn.conf.py")),
-        "--pythonpath",
-        str(wsgi.parent),
-        "wsgi:application",
-    ]
+    # -P keeps the working directory from being searched first. gunicorn would put it there
+    # again, before our own package, unless it finds it on the path: so it stands at the end.
+    ours = str(root_file("wsgi.py").parent)
+    search = [ours, *filter(None, [environ.get("PYTHONPATH")]), str(Path.cwd())]
+    environ["PYTHONPATH"] = os.pathsep.join(search)
+    options = ["--config", str(root_file("gunicorn.conf.py")), "wsgi:application"]
     sys.stdout.flush()
-    os.execve(sys.executable, command, dict(environ))  # noqa: S606 - no shell, our own program
+    command = [sys.executable, "-P", "-m", "gunicorn", *options]
+    os.execve(sys.executable, command, environ)  # noqa: S606 - no shell, our own program
 
 
 def _write_if_first(path: Path) -> FirstKeys | None:
@@ -163,6 +139,24 @@ def _make_private(directory: Path) -> None:
     except OSError as error:
         click.echo(f"the data directory {directory} cannot be made: {error.strerror}", err=True)
         sys.exit(_WRONG_CONFIG)
+
+
+@main.command()
+@_config_option
+def migrate(file: Path | None) -> None:
+    """Bring the database up to date, without serving. A start does the same."""
+    from app.storage import prepare  # heavy, and no other command's business
+
+    environ = _environment()
+    config = _load(_chosen(file, environ), environ).config
+    try:
+        prepare(config.database_url, Path(config.data_dir))
+    except ConfigError as error:
+        _refuse(error)
+    except GatewayError as error:
+        click.echo(error.message, err=True)
+        sys.exit(1)
+    click.echo("the database is up to date")
 
 
 # configuration

@@ -172,7 +172,7 @@ def _database_url(text: str, _place: Place) -> str:
         return text
     scheme, colon, rest = text.partition("://")
     match scheme.lower() if colon else "":
-        case "sqlite":
+        case "sqlite" | "memory":  # memory:// keeps nothing, for trials
             return text
         case "postgres" | "postgresql" | "postgresql+psycopg":
             # the driver is named, or SQLAlchemy takes another one
