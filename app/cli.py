@@ -19,6 +19,7 @@ from app.config.paths import pid_file, root_file
 from app.errors import ConfigError, GatewayError
 
 if TYPE_CHECKING:
+    from app.accounting.ledger import GroupBy
     from app.config.bootstrap import FirstKeys
 
 _DEFAULT_CONFIG = "config.yaml"
@@ -318,6 +319,38 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 def _not_running(path: Path) -> str:
     return f"not running ({'stale' if path.exists() else 'no'} PID file {path})"
+
+
+# what was recorded
+
+
+@main.command()
+@_config_option
+@click.option(
+    "--by",
+    type=click.Choice(["key", "model", "provider", "day"]),
+    default="model",
+    show_default=True,
+    help="What to sum for.",
+)
+@click.option("--since", metavar="D", help="First day, such as 2026-03-04 (UTC), or a moment.")
+@click.option("--until", metavar="D", help="Last day, or the moment that ends the span.")
+@click.option("--json", "as_json", is_flag=True, help="For a program to read.")
+def usage(
+    file: Path | None, by: GroupBy, since: str | None, until: str | None, as_json: bool
+) -> None:
+    """Print sums over all recorded calls."""
+    from app.management.report import usage_of
+
+    environ = _environment()
+    config = _load(_chosen(file, environ), environ).config
+    try:
+        click.echo(usage_of(config, by, since, until, as_json=as_json))
+    except ConfigError as error:
+        _refuse(error)
+    except GatewayError as error:
+        click.echo(error.message, err=True)
+        sys.exit(1)
 
 
 # what several commands need

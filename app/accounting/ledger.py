@@ -85,6 +85,14 @@ class LedgerHealth:
 class Ledger(Protocol):
     """Keeps usage records."""
 
+    def start(self) -> None:
+        """Begin to write what dead processes left in a spool; saving does so by itself."""
+        ...
+
+    def recover(self, timeout_s: float = 60.0) -> bool:
+        """Write what dead processes left in a spool; False when that is not done in time."""
+        ...
+
     def save(self, record: UsageRecord) -> None:
         """Write a record down and return when it is safe from the death of this process.
 

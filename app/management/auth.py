@@ -11,13 +11,13 @@ import hashlib
 import hmac
 import ipaddress
 import logging
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import bcrypt
 import gevent
+from gevent.lock import BoundedSemaphore
 
 from app import clock
 from app.errors import Forbidden, Unauthenticated
@@ -94,7 +94,7 @@ class Guard:
 
     def __init__(self, bans: Bans | None = None) -> None:
         self._bans = bans or Bans()
-        self._turn = threading.Lock()
+        self._turn = BoundedSemaphore(1)
         self._verified: tuple[str, bytes] | None = None
 
     def admit(self, presented: bytes, secret: str, address: str) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from app.accounting.ledger import GroupBy, Ledger, Totals
+from app.config.schema import Config
+from app.errors import BadRequest, GatewayError
+from app.storage import open_ledger
 
 _HEADINGS = (
     "requests",
@@ -20,6 +24,46 @@ _HEADINGS = (
     "reasoning",
     "total",
 )
+
+
+RECOVERY_S = 60.0
+
+
+def usage_of(
+    config: Config, by: GroupBy, since: str | None, until: str | None, *, as_json: bool = False
+) -> str:
+    """What the database of a configuration says, spooled records of dead processes included.
+
+    Args:
+        config: names the database.
+        by: what to sum for.
+        since: first day or moment, see ``parse_day``.
+        until: last day, or the moment that ends the span.
+        as_json: for a program to read.
+
+    Raises:
+        BadRequest: a date cannot be read.
+        GatewayError: the database cannot be used.
+    """
+    begin = None if since is None else _parsed(since)
+    end = None if until is None else _parsed(until, is_end=True)
+    ledger = open_ledger(config.database_url, Path(config.data_dir))
+    try:
+        health = ledger.health()
+        if not health.ok:
+            raise GatewayError(health.error)
+        ledger.recover(RECOVERY_S)
+        return usage_report(ledger, by, begin, end, as_json=as_json)
+    finally:
+        ledger.close()
+
+
+def _parsed(text: str, *, is_end: bool = False) -> datetime:
+    try:
+        return parse_day(text, is_end=is_end)
+    except ValueError as error:
+        message = f"{text!r} is no date such as 2026-03-04 or 2026-03-04T12:00"
+        raise BadRequest(message) from error
 
 
 def usage_report(

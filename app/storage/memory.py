@@ -33,6 +33,14 @@ class MemoryLedger(Ledger):
         self._records: dict[str, UsageRecord] = {}
 
     @override
+    def start(self) -> None:
+        """There is no spool."""
+
+    @override
+    def recover(self, timeout_s: float = 60.0) -> bool:
+        return True
+
+    @override
     def save(self, record: UsageRecord) -> None:
         self._records[record.id] = record
 

@@ -63,12 +63,12 @@ class SqlLedger(Ledger):
     def save(self, record: UsageRecord) -> None:
         self._writer.save(row_of(record))
 
+    @override
     def start(self) -> None:
-        """Begin to write what dead processes left in the spool; for a worker's start."""
         self._writer.start()
 
+    @override
     def recover(self, timeout_s: float = 60.0) -> bool:
-        """Write what dead processes left in the spool; False when that is not done in time."""
         return self._writer.settle(timeout_s)
 
     @override
@@ -110,6 +110,7 @@ class SqlLedger(Ledger):
 
     @override
     def health(self) -> LedgerHealth:
+        self._writer.start()  # a worker that has saved nothing yet looks after orphans too
         error = self._writer.error or self._probe()
         return LedgerHealth(
             ok=not error,

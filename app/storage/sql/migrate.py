@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-import app
+from app.config.paths import root_file
 from app.storage.sql.engine import make_engine
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ LOCK = 0x41495058
 
 def migrations_dir() -> Path:
     """Where revisions are: beside the package in a checkout, inside it once installed."""
-    package = Path(app.__file__).parent
-    beside = package.parent / "migrations"
-    return beside if (beside / "env.py").exists() else package / "_root" / "migrations"
+    return root_file("migrations")
 
 
 def head() -> str:
