@@ -155,8 +155,7 @@ def migrate(file: Path | None) -> None:
     except ConfigError as error:
         _refuse(error)
     except GatewayError as error:
-        click.echo(error.message, err=True)
-        sys.exit(1)
+        raise click.ClickException(error.message) from error
     click.echo("the database is up to date")
 
 
@@ -241,8 +240,12 @@ def stop(file: Path | None, pid_path: Path | None, timeout: float) -> None:
 @_pid_option
 def status(file: Path | None, pid_path: Path | None) -> None:
     """Say whether the server runs. Exits with 0 either way."""
-    path = _pid_path(file, pid_path)
-    pid = _server(path)
+    try:
+        path = _pid_path(file, pid_path)
+        pid = _server(path)
+    except click.ClickException as error:
+        click.echo(f"unknown: {error.message}")
+        return
     click.echo(_not_running(path) if pid is None else f"running (PID {pid})")
 
 
@@ -267,26 +270,24 @@ def _pid_path(file: Path | None, pid_path: Path | None) -> Path:
     try:
         return pid_file(load(_chosen(file, environ), environ).config.data_dir)
     except ConfigError as error:
-        click.echo(str(error), err=True)
-        click.echo("where the PID file lies is not known; name it with --pid-file", err=True)
-        sys.exit(1)
+        message = f"{error}\nWhere the PID file lies is not known; name it with --pid-file."
+        raise click.ClickException(message) from error
 
 
 def _server(path: Path) -> int | None:
     """The process id of the running server; None when there is none.
 
-    Exits with 1 when the file cannot be read or holds no process id.
+    Raises:
+        ClickException: the file cannot be read or holds no process id; ends with 1.
     """
     try:
         text = path.read_text("ascii").strip()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        click.echo(f"{path} cannot be read: {error}", err=True)
-        sys.exit(1)
+        raise click.ClickException(f"{path} cannot be read: {error}") from error
     if not text.isdecimal() or not 1 < int(text) < 2**31:
-        click.echo(f"{path} holds no process id", err=True)
-        sys.exit(1)
+        raise click.ClickException(f"{path} holds no process id")
     return int(text) if _is_server(int(text)) else None
 
 
@@ -312,9 +313,9 @@ def _signal(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         return  # it ended by itself just now
-    except PermissionError:
-        click.echo(f"the server (PID {pid}) belongs to somebody else", err=True)
-        sys.exit(1)
+    except PermissionError as error:
+        message = f"the server (PID {pid}) belongs to somebody else"
+        raise click.ClickException(message) from error
 
 
 def _not_running(path: Path) -> str:
