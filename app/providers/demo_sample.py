@@ -92,9 +92,9 @@ def _text(schema: Mapping[str, Any]) -> str:
 def _resolved(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
     """The schema a local ``$ref`` points to, and the members of all its ``allOf``."""
     reference = schema.get("$ref")
-    if isinstance(reference, str) and reference.startswith("#/"):
+    if isinstance(reference, str) and reference.startswith("#"):
         target: Any = root
-        for step in reference[2:].split("/"):
+        for step in reference.split("/")[1:]:
             target = _mapping(target).get(step)
         schema = _mapping(target)
     every = schema.get("allOf")
