@@ -40,7 +40,7 @@ def _chosen(_context: click.Context, _option: click.Parameter, only: str) -> tup
     type=click.IntRange(1),
     help="Rounds of each workload.",
 )
-@click.option("--quick", is_flag=True, help="One short round of each; judges nothing.")
+@click.option("--quick", is_flag=True, help="One short round of each; a miss is no failure.")
 @click.option("--peak", is_flag=True, help="Just the memory that very large bodies take.")
 @click.option(
     "--json", "kept", type=click.Path(path_type=Path), help="Write all figures to this file."

@@ -118,25 +118,31 @@ class Bench:
         load: Load,
         cores: Cores,
         recipe: Callable[[Path, Mock], Recipe] = servers.gateway,
+        settle_s: float = SETTLE_S,
     ) -> None:
         self.home = home
         self.mock = mock
         self._load = load
         self._cores = cores
         self._recipe = recipe
+        self._settle_s = settle_s
         self._running: dict[str, Application] = {}
         self._answered = 0  # by the gateway, over the present data directory
 
     @classmethod
     @contextlib.contextmanager
     def open(
-        cls, cores: Cores, recipe: Callable[[Path, Mock], Recipe] = servers.gateway
+        cls,
+        cores: Cores,
+        recipe: Callable[[Path, Mock], Recipe] = servers.gateway,
+        settle_s: float = SETTLE_S,
     ) -> Iterator[Bench]:
         """Start mock and load generator; stop all that was started at the end.
 
         Args:
             cores: who runs where.
             recipe: what to measure; the harness's own test puts something simple in its place.
+            settle_s: from the end of a round to the reading of its CPU.
         """
         with contextlib.ExitStack() as stack:
             home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
@@ -144,7 +150,7 @@ class Bench:
             stack.callback(mock.close)
             load = Load(cores.others)
             stack.callback(load.close)
-            bench = cls(home, mock, load, cores, recipe)
+            bench = cls(home, mock, load, cores, recipe, settle_s)
             stack.callback(bench.stop)
             yield bench
 
@@ -192,7 +198,7 @@ class Bench:
         pids = application.pids
         before = cpu_ms(pids)
         outcome = self._load.go()
-        sleep(SETTLE_S)
+        sleep(self._settle_s)
         used = cpu_ms(pids) - before
         self._accept(f"{workload.name} on {application.name}", outcome, application)
         return Sample(used / outcome.answered, outcome)
@@ -224,7 +230,7 @@ class Bench:
             peak = peak.or_more(Memory.of(pids))
 
         outcome = self._load.go(look)
-        sleep(SETTLE_S)
+        sleep(self._settle_s)
         used = cpu_ms(pids) - used
         most = self.mock.ask("/bench/streams")
         assert isinstance(most, int)

@@ -26,7 +26,7 @@ from tests.bench.workloads import WORKLOADS
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
-    with Bench.open(Cores.pick(), servers.floor) as opened:
+    with Bench.open(Cores.pick(), servers.floor, settle_s=0) as opened:
         yield opened
 
 
@@ -58,6 +58,18 @@ def test_a_comparison_counts_each_whole_answer(bench: Bench, name: str) -> None:
         assert outcome.whole.count == 8
         assert outcome.chunk.count == (80 if plan.kind == "sse" else 0)
         assert outcome.first.count == (8 if plan.kind == "sse" else 0)
+
+
+def test_the_gateway_answers_and_books_every_call() -> None:
+    with Bench.open(Cores.pick(), settle_s=0) as opened:
+        small = dataclasses.replace(WORKLOADS["json"], connections=2, duration_s=0.0, repeat=3)
+        opened.sample(small, opened.gateway, quick=False)
+        stream = dataclasses.replace(small, plan=Plan("sse", 5))
+        opened.sample(stream, opened.gateway, quick=False)
+        books = opened.books()
+    assert books.answered == 1 + 2 * (1 + 3) + 2 * (1 + 3)  # the start, then warm and counted
+    assert books.booked == books.answered
+    assert books.tokens_booked == books.tokens_due > 0
 
 
 def test_slow_streams_are_counted_where_they_end(bench: Bench) -> None:
@@ -179,7 +191,7 @@ def test_an_application_that_refuses_says_so(bench: Bench) -> None:
         servers.floor(bench.home, bench.mock), env={**os.environ, "BENCH_UPSTREAM": "nowhere:"}
     )
     with pytest.raises(BenchError, match="does not answer"):
-        servers.Application(recipe, Cores.pick().tested, patience_s=1.0)
+        servers.Application(recipe, Cores.pick().tested, patience_s=0.5)
 
 
 def test_the_floor_refuses_a_body_without_a_model(bench: Bench) -> None:

@@ -50,7 +50,7 @@ WORKLOADS = {
         Workload("json", "small answers, 32 connections", 32, JSON_PLAN, bar=0.50, duration_s=2.0),
         Workload("json1", "the same on one connection", 1, JSON_PLAN, bar=None, duration_s=1.2),
         Workload(
-            "sse64", "64 streams of 100 chunks, one each 10 ms", 64, _PACED, bar=0.85, repeat=2
+            "sse64", "64 streams of 100 chunks, one each 10 ms", 64, _PACED, bar=0.85, repeat=3
         ),
         Workload(
             "sseburst",
