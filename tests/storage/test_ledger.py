@@ -25,7 +25,7 @@ from app.storage.sql.engine import make_engine, resolve
 from app.storage.sql.ledger import SqlLedger
 from app.storage.sql.rows import Row, row_of
 from app.storage.sql.spool import Spool
-from app.storage.sql.store import Store, open_store
+from app.storage.sql.store import SqliteStore, Store, open_store
 from app.storage.sql.tables import metadata
 from app.storage.sql.writer import Writer
 from tests.storage.backends import ON_DISK, URLS, opened
@@ -197,9 +197,9 @@ def test_a_silent_server_holds_nobody_up(tmp_path: Path) -> None:
     )
     assert ran.returncode == 0, ran.stderr
     first, second, pause, found = map(int, re.findall(r"\d+", ran.stdout))
-    assert 900 < first < 5_000
-    assert second < 500
-    assert pause < 900
+    assert first > 900
+    assert second < 0.8 * first
+    assert pause < 0.8 * first
     assert found == 3
 
 
@@ -230,7 +230,6 @@ def test_whoever_was_told_safe_is_safe(url: str, table: str, tmp_path: Path) -> 
     if table == "gone":
         make_tables(url)
     with opened(url, tmp_path) as heir:
-        assert isinstance(heir, SqlLedger)
         assert heir.recover()
         found = ids(heir)
     assert told <= set(found)
@@ -337,6 +336,48 @@ def test_a_writer_that_is_killed_leaves_its_rows_in_the_spool(tmp_path: Path) ->
     assert {row[0] for chunk in Spool(tmp_path).orphans() for row in chunk} == {"req-1", "late"}
 
 
+def test_another_writer_follows_one_that_was_killed(tmp_path: Path) -> None:
+    class Waking(SqliteStore):
+        """Silent until it is told to go on."""
+
+        is_silent = False
+
+        @override
+        def write(self, rows: Sequence[Row], deadline_s: float) -> None:
+            while self.is_silent:
+                gevent.sleep(0.001)
+            super().write(rows, deadline_s)
+
+    store = Waking(resolve("", tmp_path))
+    spool = Spool(tmp_path / "spool")
+    writer = Writer(store, spool, retry_s=0.01)
+    ledger = SqlLedger(store, spool, writer)
+    ledger.save(record(id="before"))
+    store.is_silent = True
+    saver = gevent.spawn(ledger.save, record(id="caught"))
+    gevent.sleep(0.01)
+    assert writer._greenlet is not None
+    writer._greenlet.kill()
+    saver.get(timeout=10)
+    store.is_silent = False
+    ledger.save(record(id="after"))
+    until(lambda: ledger.health().ok)
+    assert ids(ledger) == ["after", "before", "caught"]
+    ledger.close()
+
+
+def test_closing_while_the_database_is_away(url: str, tmp_path: Path) -> None:
+    ledger = impatient(url, tmp_path)
+    ledger.save(record(id="before"))
+    execute(url, "DROP TABLE usage_records")
+    ledger.save(record(id="a"))
+    ledger.close()
+    make_tables(url)
+    with opened(url, tmp_path) as heir:
+        assert heir.recover()
+        assert ids(heir) == ["a"]
+
+
 def test_the_database_is_for_its_owner_alone(tmp_path: Path) -> None:
     with opened("", tmp_path / "new") as ledger:
         ledger.save(record())
@@ -376,7 +417,6 @@ def test_two_processes_write_at_once(url: str, tmp_path: Path) -> None:
             for n in range(2)
         ]
         assert [worker.wait(50) for worker in workers] == [0, 0]
-        assert isinstance(ledger, SqlLedger)
         assert ledger.recover()
         assert [each.requests for each in ledger.totals("key")] == [801]
 

@@ -79,19 +79,20 @@ class Writer:
 
     def save(self, row: Row) -> None:
         """Return once the row is in the database or in the spool."""
+        if self._greenlet is None or self._greenlet.dead:
+            self.start()
         if self.error or self._is_closed:
             self._spool.append((row,))
             return
         batch = self._open
         batch.rows.append(row)
-        if self._greenlet is None:
-            self.start()
         self._wake.set()
         batch.safe.wait()
 
     def start(self) -> None:
         """Begin to look after the spool; ``save`` does so by itself."""
-        if self._greenlet is None and not self._is_closed:
+        is_running = self._greenlet is not None and not self._greenlet.dead
+        if not is_running and not self._is_closed:
             self._greenlet = gevent.spawn(self._run)
 
     def settle(self, timeout_s: float | None = None) -> bool:
@@ -135,7 +136,9 @@ class Writer:
                 return
             self._spool.append(batch.rows)
         except gevent.GreenletExit:
-            # Stopped while it waited for the database; these rows are nobody else's.
+            # Stopped while it waited for the database; these rows are nobody else's. Whoever
+            # writes next begins with them.
+            self.error = "the writer was stopped"
             self._spool.append(batch.rows)
             raise
         finally:
