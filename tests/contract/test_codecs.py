@@ -218,12 +218,13 @@ def test_a_call_without_arguments_has_empty_ones(codec: Codec) -> None:
 
 
 @ALL
-def test_arguments_that_were_cut_do_not_break_the_answer(codec: Codec) -> None:
+@pytest.mark.parametrize("arguments", ['{"sku": "A', "[1]", "7"])
+def test_arguments_that_are_no_object_do_not_break_the_answer(codec: Codec, arguments: str) -> None:
     for reason in (FinishReason.LENGTH, FinishReason.TOOL_CALLS):
         events: list[Event] = [
             Start("a1", "m", 1),
             Open(PartKind.TOOL_CALL, "c1", "look"),
-            Delta('{"sku": "A'),
+            Delta(arguments),
             Shut(),
             Finish(reason),
         ]

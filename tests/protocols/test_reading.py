@@ -326,6 +326,13 @@ def test_chat_usage_behind_the_finish_is_read_wherever_it_stands() -> None:
     assert read(CHAT, frame(end), frame(used)).usage == Usage(4, output_tokens=6)
 
 
+def test_counts_behind_the_last_gemini_chunk_are_read_too() -> None:
+    end = {"candidates": [{"finishReason": "STOP"}]}
+    used = {"usageMetadata": {"promptTokenCount": 4, "candidatesTokenCount": 6}}
+    assert not GEMINI.tells(frame(used), Progress())
+    assert read(GEMINI, frame(end), frame(used)).usage == Usage(4, output_tokens=6)
+
+
 @pytest.mark.parametrize(
     "chunk",
     [
