@@ -17,6 +17,7 @@ from tests.bench.report import Bar
 from tests.bench.workloads import WORKLOADS
 
 CROWD = 1000
+BUSY_LOAD = 0.5
 OTHERS = ("start", "slow1000", "first-token", "gone")
 NAMES = (*OTHERS, *WORKLOADS)
 
@@ -52,6 +53,8 @@ def main(only: tuple[str, ...], rounds: int, quick: bool, peak: bool, kept: Path
     cores = Cores.pick()
     if not cores.are_apart:
         click.echo("one core alone: load and gateway share it, latencies mean little", err=True)
+    if (load := os.getloadavg()[0]) > BUSY_LOAD:
+        click.echo(f"load average {load:.1f}: other work is going on, times will vary", err=True)
     os.sched_setaffinity(0, {cores.others})
     comparisons: list[Comparison] = []
     try:

@@ -55,6 +55,7 @@ class Starts:
 
     first_s: float
     later_s: list[float]
+    cpu_s: float  # of the last one
     idle: Memory
 
 
@@ -189,7 +190,8 @@ class Bench:
         first_s = self.restart_gateway().started_s
         later_s = [self.restart_gateway().started_s for _ in range(times)]
         sleep(1.0)
-        return Starts(first_s, later_s, Memory.of(self.gateway.pids))
+        cpu_s = self.gateway.started_cpu_s
+        return Starts(first_s, later_s, cpu_s, Memory.of(self.gateway.pids))
 
     def sample(self, workload: Workload, application: Application, *, quick: bool) -> Sample:
         """One round: CPU of the whole process tree over the answers that were right."""

@@ -20,7 +20,7 @@ from typing import IO
 from tests.bench import payload
 from tests.bench.floor import GUNICORN
 from tests.bench.job import Job, Outcome
-from tests.bench.processes import BenchError, on_core, process_tree
+from tests.bench.processes import BenchError, cpu_ms, on_core, process_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -162,6 +162,7 @@ class Application:
             self.stop()
             raise
         self.started_s = monotonic() - began
+        self.started_cpu_s = cpu_ms(self.pids) / 1000
 
     @property
     def pids(self) -> list[int]:
