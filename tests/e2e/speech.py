@@ -10,6 +10,24 @@ from typing import Any
 from tests.fakes import answers
 from tests.fakes.upstream import Reply
 
+_GOOGLE_WORDS = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+_ANTHROPIC_WORDS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    529: "overloaded_error",
+}
+_OPENAI_WORDS = {401: "authentication_error", 429: "requests"}
+
 
 @dataclass(frozen=True, slots=True)
 class Speech:
@@ -37,7 +55,6 @@ class Speech:
     whole: Callable[..., bytes]
     frames: Callable[..., list[bytes]]
     terminal: bytes
-    error: Callable[..., Reply]
 
     @property
     def secrets(self) -> tuple[str, str, str]:
@@ -70,6 +87,23 @@ class Speech:
     def plain(self, text: str = "Hello there", **usage: int) -> Reply:
         """The provider's answer in one piece."""
         return answers.whole(self.whole(text, **usage))
+
+    def error(self, status: int, message: str = "no", **headers: str) -> Reply:
+        """The provider's error answer, with the words it uses for this status."""
+        extra = [(name.replace("_", "-"), value) for name, value in headers.items()]
+        body = answers.dumps(self._error(status, message))
+        return Reply(status, body, headers=[("Content-Type", "application/json"), *extra])
+
+    def _error(self, status: int, message: str) -> dict[str, Any]:
+        if self.name == "gemini_generate":
+            word = _GOOGLE_WORDS.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
+            return {"error": {"code": status, "message": message, "status": word}}
+        words = _ANTHROPIC_WORDS if self.name == "anthropic_messages" else _OPENAI_WORDS
+        otherwise = "api_error" if self.name == "anthropic_messages" else "server_error"
+        word = words.get(status, otherwise if status >= 500 else "invalid_request_error")
+        if self.name == "anthropic_messages":
+            return {"type": "error", "error": {"type": word, "message": message}}
+        return {"error": {"message": message, "type": word, "param": None, "code": None}}
 
     def error_type(self, body: Any) -> str:
         """The word that tells a client what kind of error it is, in this protocol's own place."""
@@ -131,7 +165,6 @@ CHAT = Speech(
     whole=answers.chat_answer,
     frames=answers.chat_stream,
     terminal=b"data: [DONE]\n\n",
-    error=answers.openai_error,
 )
 RESPONSES = Speech(
     name="openai_responses",
@@ -146,7 +179,6 @@ RESPONSES = Speech(
     whole=answers.responses_answer,
     frames=answers.responses_stream,
     terminal=b"event: response.completed\n",
-    error=answers.openai_error,
 )
 MESSAGES = Speech(
     name="anthropic_messages",
@@ -161,7 +193,6 @@ MESSAGES = Speech(
     whole=answers.messages_answer,
     frames=answers.messages_stream,
     terminal=b"event: message_stop\n",
-    error=answers.anthropic_error,
 )
 GEMINI = Speech(
     name="gemini_generate",
@@ -176,7 +207,6 @@ GEMINI = Speech(
     whole=answers.gemini_answer,
     frames=answers.gemini_stream,
     terminal=b'"finishReason":"STOP"',
-    error=answers.gemini_error,
 )
 ALL = (CHAT, RESPONSES, MESSAGES, GEMINI)
 

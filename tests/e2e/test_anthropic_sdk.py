@@ -157,20 +157,24 @@ def test_beta_features_reach_the_provider(
 ) -> None:
     upstream.reply(PATH, MESSAGES.plain())
     anthropic_client.beta.messages.create(
-        model=MESSAGES.model, max_tokens=64, messages=HELLO, betas=["context-1m-2025-08-07"]
+        model=MESSAGES.model,
+        max_tokens=64,
+        messages=HELLO,
+        betas=["context-1m-2025-08-07"],
+        extra_query={"beta": "true"},
     )
     seen = upstream.requests[0]
     assert "context-1m-2025-08-07" in (seen.header("anthropic-beta") or "")
     assert seen.query == "beta=true"
 
 
-def test_a_message_thread_is_refused_in_the_documented_way(
-    anthropic_client: anthropic.Anthropic, upstream: ScriptedUpstream
+def test_a_message_thread_is_refused_where_nobody_keeps_it(
+    anthropic_client: anthropic.Anthropic,
 ) -> None:
-    upstream.reply(PATH, MESSAGES.plain())
+    """In the words on which the SDK goes on with whole histories."""
     with pytest.raises(anthropic.BadRequestError) as caught:
         anthropic_client.beta.messages.create(
-            model=MESSAGES.model,
+            model="demo-echo",
             max_tokens=64,
             messages=HELLO,
             betas=["message-threads-2026-08-12"],
@@ -178,3 +182,22 @@ def test_a_message_thread_is_refused_in_the_documented_way(
         )
     body: Any = caught.value.body
     assert body["error"]["details"]["error_code"] == "thread_unsupported_request"
+
+
+def test_a_message_thread_goes_on_with_the_credential_that_began_it(
+    anthropic_client: anthropic.Anthropic, upstream: ScriptedUpstream
+) -> None:
+    body = MESSAGES.whole("kept").replace(b'"id":"msg_1"', b'"id":"msg_thread_1"')
+    upstream.reply(MESSAGES.upstream_path(MESSAGES.pair), answers.whole(body))
+
+    def go_on(thread: dict[str, str]) -> str | None:
+        upstream.requests.clear()
+        anthropic_client.beta.messages.create(
+            model=MESSAGES.pair, max_tokens=64, messages=HELLO, extra_body={"thread": thread}
+        )
+        assert [seen.json()["thread"] for seen in upstream.requests] == [thread]
+        return upstream.requests[0].header("authorization")
+
+    maker = go_on({"type": "create"})
+    again = {"type": "continue", "previous_message_id": "msg_thread_1"}
+    assert [go_on(again) for _ in range(3)] == [maker] * 3

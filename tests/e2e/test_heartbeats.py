@@ -40,9 +40,7 @@ def test_before_the_first_byte(
     frames = speech.frames("at last")
     upstream.reply(
         speech.upstream_path(stream=True),
-        Reply(
-            body=frames, headers=EVENT_STREAM, framing="chunked", before_head=WaitFor(gate)
-        ),
+        Reply(body=frames, headers=EVENT_STREAM, framing="chunked", before_head=WaitFor(gate)),
     )
     with Connection(beating.port) as client:
         _begin(client, beating, speech, stream=True)
@@ -203,9 +201,7 @@ def test_the_sdk_does_not_mind_the_beats(
         ),
     )
     threading.Timer(1.0, gate.set).start()  # three beats' time
-    with openai.OpenAI(
-        api_key=beating.key, base_url=f"{beating.url}/v1", max_retries=0
-    ) as client:
+    with openai.OpenAI(api_key=beating.key, base_url=f"{beating.url}/v1", max_retries=0) as client:
         chunks = client.chat.completions.create(
             model=CHAT.model, messages=[{"role": "user", "content": "hi"}], stream=True
         )

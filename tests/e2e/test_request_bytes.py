@@ -18,7 +18,7 @@ DIFFICULT = (
     b'  "zz_first":1.0 ,"float":1e5, "FLOAT":1E+05,"neg":-0.0,"big":123456789012345678901234567890,'
     b'"tiny":1.00000000000000000001e-7,\r\n'
     b'"messages":[ {"role":"user","content":"caf\\u00e9 \\ud83d\\ude00 \xc3\xa9\xf0\x9f\x98\x80'
-    b' \\/ '
+    b" \\/ "
     b'\\"model\\":\\"fake\\" {\\"model\\": 1}"} ] ,\r\n'
     b'"contents":[{"parts":[{"text":"\\u0041\\n"}]}],"input":"h\\u0069","max_tokens":10,\r\n'
     b'\t"model"  :\t"MODEL" ,\r\n'

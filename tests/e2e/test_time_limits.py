@@ -129,9 +129,7 @@ def test_a_slow_stream_that_goes_on_is_left_alone(
     assert answer.body == b"".join(frames)
 
 
-def test_a_provider_that_does_not_read(
-    hasty: Gateway, upstream: ScriptedUpstream
-) -> None:
+def test_a_provider_that_does_not_read(hasty: Gateway, upstream: ScriptedUpstream) -> None:
     """More than all buffers between hold, so that sending itself hangs."""
     upstream.stop_reading("/openai/v1/embeddings")
     body = b'{"model":"embedding-test","input":"%b"}' % (b"x" * 30_000_000)
@@ -143,9 +141,7 @@ def test_a_provider_that_does_not_read(
 
 
 def test_a_client_that_stops_sending(hasty: Gateway, upstream: ScriptedUpstream) -> None:
-    whole = request_bytes(
-        "POST", CHAT.client_path(), CHAT.body(), [CHAT.key_header(hasty.key)]
-    )
+    whole = request_bytes("POST", CHAT.client_path(), CHAT.body(), [CHAT.key_header(hasty.key)])
     with Connection(hasty.port) as client:
         client.send(whole[:-10])
         answer = client.answer()
@@ -153,9 +149,7 @@ def test_a_client_that_stops_sending(hasty: Gateway, upstream: ScriptedUpstream)
     assert upstream.requests == []
 
 
-def test_a_client_that_stops_reading(
-    hasty: Gateway, upstream: ScriptedUpstream
-) -> None:
+def test_a_client_that_stops_reading(hasty: Gateway, upstream: ScriptedUpstream) -> None:
     """It is given up after ``client-timeout``, and the provider with it."""
     frame = b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % (b"x" * 60_000)
     upstream.reply(
@@ -178,7 +172,10 @@ def test_a_client_that_stops_reading(
 @contextlib.contextmanager
 def _full_listener() -> Iterator[int]:
     """A port whose queue is full: connecting to it hangs."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, contextlib.ExitStack() as held:
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as listener,
+        contextlib.ExitStack() as held,
+    ):
         port: int = listener.getsockname()[1]
         for _ in range(4):
             filler = held.enter_context(socket.socket())

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
+from typing import TypeAlias
 
 import pytest
 
-from tests.e2e.raw import Answer, ask
+from tests.e2e.raw import Answer, Connection, ask, request_bytes
 from tests.e2e.speech import CHAT, GEMINI, MESSAGES, RESPONSES, Speech
 from tests.fakes import answers
 from tests.fakes.gateway import Gateway
-from tests.fakes.upstream import EVENT_STREAM, Close, Recorded, Reply, Reset, ScriptedUpstream
+from tests.fakes.upstream import (
+    EVENT_STREAM,
+    Close,
+    Recorded,
+    Reply,
+    Reset,
+    ScriptedUpstream,
+    Step,
+    WaitFor,
+)
 
 HTML = (("Content-Type", "text/html; charset=utf-8"),)
 
@@ -44,42 +55,55 @@ def _bad_for_the_first(bad: Reply, good: Reply) -> Callable[[Recorded], Reply]:
     return choose
 
 
-def _stream(*steps: object) -> Reply:
-    return Reply(body=list(steps), headers=EVENT_STREAM, framing="chunked")  # type: ignore[arg-type]
+def _stream(*steps: Step) -> Reply:
+    return Reply(body=list(steps), headers=EVENT_STREAM, framing="chunked")
 
 
 # Each fault, and the statuses a client may see when there is no other credential.
-FAULTS: dict[str, tuple[Reply, set[int]]] = {
-    "reset before the head": (Reply(before_head=Reset()), {502, 503}),
-    "closed before the head": (Reply(before_head=Close()), {502, 503}),
-    "reset within the head": (Reply(mid_head=Reset()), {502, 503}),
-    "no HTTP": (Reply(raw=[b"SSH-2.0-OpenSSH_9.9\r\n\r\n"]), {502, 503}),
-    "web page": (Reply(body=b"<html>Hello</html>", headers=HTML), {502}),
-    "redirect": (
-        Reply(307, b"", headers=[("Location", "/openai/v1/elsewhere")]),
+Fault: TypeAlias = tuple[Callable[[Speech], Reply], set[int]]
+
+
+def _always(reply: Reply) -> Callable[[Speech], Reply]:
+    return lambda speech: reply
+
+
+def _error(status: int) -> Callable[[Speech], Reply]:
+    return lambda speech: speech.error(status, "sorry")
+
+
+def _error_document(speech: Speech) -> Reply:
+    return Reply(body=speech.error(503, "no capacity").body)
+
+
+def _error_document_as_events(speech: Speech) -> Reply:
+    return Reply(body=speech.error(503, "no capacity").body, headers=EVENT_STREAM)
+
+
+FAULTS: dict[str, Fault] = {
+    "reset before the head": (_always(Reply(before_head=Reset())), {502, 503}),
+    "closed before the head": (_always(Reply(before_head=Close())), {502, 503}),
+    "reset within the head": (_always(Reply(mid_head=Reset())), {502, 503}),
+    "no HTTP": (_always(Reply(raw=[b"SSH-2.0-OpenSSH_9.9\r\n\r\n"])), {502, 503}),
+    "web page": (_always(Reply(body=b"<html>Hello</html>", headers=HTML)), {502}),
+    "redirect": (_always(Reply(307, b"", headers=[("Location", "/openai/v1/elsewhere")])), {502}),
+    "bad gateway": (_always(Reply(502, b"<html>bad gateway</html>", headers=HTML)), {502, 503}),
+    "internal error": (_error(500), {500}),
+    "unavailable": (_error(503), {503}),
+    "overloaded": (_error(529), {529}),
+    "key unknown": (_error(401), {503}),
+    "key forbidden": (_error(403), {503}),
+    "quota": (_error(429), {429}),
+    "short body": (
+        _always(Reply(body=b'{"a":', claimed_length=500, keep_alive=False)),
         {502},
     ),
-    "internal error": (Reply(500, b'{"error":{"message":"sorry","type":"server_error"}}'), {500}),
-    "bad gateway": (Reply(502, b"<html>bad gateway</html>", headers=HTML), {502, 503}),
-    "unavailable": (Reply(503, b'{"error":{"message":"sorry","type":"server_error"}}'), {503}),
-    "overloaded": (Reply(529, b'{"error":{"message":"sorry","type":"overloaded_error"}}'), {529}),
-    "key unknown": (Reply(401, b'{"error":{"message":"bad key sk-x","type":"auth"}}'), {503}),
-    "key forbidden": (Reply(403, b'{"error":{"message":"not for you","type":"auth"}}'), {503}),
-    "quota": (Reply(429, b'{"error":{"message":"slow down","type":"requests"}}'), {429}),
-    "short body": (Reply(body=b'{"a":', claimed_length=500, keep_alive=False), {502}),
 }
-STREAM_FAULTS: dict[str, tuple[Reply, set[int]]] = {
-    "no event": (_stream(), {502}),
-    "comments alone": (_stream(b": hello\n\n: still there\n\n"), {502}),
-    "reset before the body": (_stream(Reset()), {502, 503}),
-    "error document": (
-        Reply(body=b'{"error":{"message":"no capacity","type":"server_error","code":503}}'),
-        {502, 503},
-    ),
-    "error document as events": (
-        _stream(b'{"error":{"message":"no capacity","type":"server_error"}}'),
-        {502, 503},
-    ),
+STREAM_FAULTS: dict[str, Fault] = {
+    "no event": (_always(_stream()), {502}),
+    "comments alone": (_always(_stream(b": hello\n\n: still there\n\n")), {502}),
+    "reset before the body": (_always(_stream(Reset())), {502, 503}),
+    "error document": (_error_document, {502, 503}),
+    "error document as events": (_error_document_as_events, {502, 503}),
 }
 
 
@@ -88,7 +112,7 @@ STREAM_FAULTS: dict[str, tuple[Reply, set[int]]] = {
 def test_before_the_first_byte_the_next_credential_is_tried(
     fault: str, stream: bool, speech: Speech, gateway: Gateway, upstream: ScriptedUpstream
 ) -> None:
-    bad, _ = FAULTS[fault]
+    bad = FAULTS[fault][0](speech)
     good = speech.stream("saved") if stream else speech.plain("saved")
     path = speech.upstream_path(speech.pair, stream=stream)
     upstream.reply(path, _bad_for_the_first(bad, good))
@@ -105,7 +129,7 @@ def test_before_the_first_byte_the_next_credential_is_tried(
 def test_a_stream_that_has_not_begun_is_tried_elsewhere(
     fault: str, speech: Speech, gateway: Gateway, upstream: ScriptedUpstream
 ) -> None:
-    bad, _ = STREAM_FAULTS[fault]
+    bad = STREAM_FAULTS[fault][0](speech)
     path = speech.upstream_path(speech.pair, stream=True)
     upstream.reply(path, _bad_for_the_first(bad, speech.stream("saved")))
     answer = _ask(gateway, speech, speech.pair, stream=True)
@@ -118,12 +142,12 @@ def test_a_stream_that_has_not_begun_is_tried_elsewhere(
 def test_with_one_credential_the_error_is_told_in_the_clients_protocol(
     fault: str, speech: Speech, gateway: Gateway, upstream: ScriptedUpstream
 ) -> None:
-    bad, statuses = (FAULTS | STREAM_FAULTS)[fault]
-    upstream.reply(speech.upstream_path(stream=True), bad)
+    make, statuses = (FAULTS | STREAM_FAULTS)[fault]
+    upstream.reply(speech.upstream_path(stream=True), make(speech))
     answer = _ask(gateway, speech, speech.model, stream=True)
     assert answer.status in statuses
     assert answer.whole
-    assert answer.header("content-type", ) == "application/json"
+    assert answer.header("content-type") == "application/json"
     body = answer.json()
     assert speech.error_message(body)
     assert speech.error_type(body)
@@ -198,38 +222,60 @@ def test_a_kept_connection_that_the_provider_closed_meanwhile(
 
 # After the first byte
 
-ENDINGS: dict[str, list[object]] = {"reset": [Reset()], "closed": [Close()], "ended early": []}
+ENDINGS: dict[str, list[Step]] = {"reset": [Reset()], "closed": [Close()], "ended early": []}
 
 
-def _error_frame(speech: Speech, tail: bytes) -> bytes:
-    """The frame's own bytes, checked for the shape its protocol's clients know."""
+def _ask_and_go_on(
+    gateway: Gateway,
+    upstream: ScriptedUpstream,
+    speech: Speech,
+    begun: list[bytes],
+    *then: Step,
+    model: str = "",
+) -> Answer:
+    """A stream that goes on only when the client has all of its beginning."""
+    gate = threading.Event()
+    reply = Reply(body=[*begun, WaitFor(gate), *then], headers=EVENT_STREAM, framing="chunked")
+    upstream.reply(speech.upstream_path(model, stream=True), reply)
+    path, body = speech.client_path(model, stream=True), speech.body(model, stream=True)
+    with Connection(gateway.port) as client:
+        client.send(request_bytes("POST", path, body, [speech.key_header(gateway.key)]))
+        client.head()
+        client.until(b"".join(begun))
+        gate.set()
+        return client.rest()
+
+
+def _told(speech: Speech, tail: bytes) -> str:
+    """The message of an error frame, which must have the shape its protocol's clients know."""
     if speech is MESSAGES or speech is RESPONSES:
         assert tail.startswith(b"event: error\ndata: ")
     else:
         assert tail.startswith(b"data: ")
     assert tail.endswith(b"\n\n")
-    return tail.partition(b"data: ")[2]
+    frame = json.loads(tail.partition(b"data: ")[2])
+    if speech is RESPONSES:
+        assert frame["type"] == "error"
+        return str(frame.get("message") or frame["error"]["message"])
+    if speech is MESSAGES:
+        assert frame["type"] == "error"
+    return str(frame["error"]["message"])
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_after_the_first_byte_the_stream_ends_with_an_error_and_a_cut(
     ending: str, speech: Speech, gateway: Gateway, upstream: ScriptedUpstream
 ) -> None:
-    frames = speech.frames("one two three four")[:3]
-    upstream.reply(
-        speech.upstream_path(speech.pair, stream=True), _stream(*frames, *ENDINGS[ending])
-    )
-    answer = _ask(gateway, speech, speech.pair, stream=True)
+    begun = speech.frames("one two three four")[:3]
+    answer = _ask_and_go_on(gateway, upstream, speech, begun, *ENDINGS[ending], model=speech.pair)
     assert answer.status == 200
     assert not answer.whole
-    begun = b"".join(frames)
-    assert answer.body.startswith(begun)
-    frame = _error_frame(speech, answer.body[len(begun) :])
-    assert b"error" in frame
-    assert b"127.0.0.1" not in frame
+    told = _told(speech, answer.body[len(b"".join(begun)) :])
+    assert told
+    assert "127.0.0.1" not in told
     assert len(upstream.requests) == 1  # what has begun is never begun again
     row = gateway.row(answer.request_id)
-    assert (row["status"], row["blame"]) == (200, "upstream")
+    assert (row["status"], row["blame"], row["estimated"]) == (200, "upstream", 1)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -238,35 +284,30 @@ def test_a_cut_within_a_frame(
 ) -> None:
     """The error must not be glued to half a frame."""
     first, second = speech.frames("one two three four")[:2]
-    upstream.reply(
-        speech.upstream_path(stream=True), _stream(first, second[:20], *ENDINGS[ending])
-    )
-    answer = _ask(gateway, speech, speech.model, stream=True)
+    begun = [first, second[:20]]
+    answer = _ask_and_go_on(gateway, upstream, speech, begun, *ENDINGS[ending])
     assert not answer.whole
-    assert answer.body.startswith(first + second[:20])
-    frames = [frame for frame in answer.body.replace(b"\r\n", b"\n").split(b"\n\n") if frame]
-    last = frames[-1].partition(b"data: ")
-    assert b"error" in last[2]
-    assert last[0] in (b"", b"event: error\n")
+    tail = answer.body[len(b"".join(begun)) :]
+    assert tail.startswith(b"\n\n")
+    assert _told(speech, tail.lstrip(b"\n"))
 
 
 def test_the_providers_own_error_event_passes_as_it_is(
     speech: Speech, gateway: Gateway, upstream: ScriptedUpstream
 ) -> None:
-    frames: list[bytes] = list(speech.frames("one two three four")[:3])
+    begun = speech.frames("one two three four")[:3]
+    body = speech.error(503, "busy").body
+    assert isinstance(body, bytes)
+    error = b"data: " + body + b"\n\n"
     if speech is MESSAGES:
-        error = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error",'
-        frames.append(error + b'"message":"busy"}}\n\n')
-    elif speech is RESPONSES:
-        frames.append(
+        error = b"event: error\n" + error
+    if speech is RESPONSES:
+        error = (
             b'event: error\ndata: {"type":"error","code":"server_error","message":"busy",'
             b'"param":null,"sequence_number":3}\n\n'
         )
-    else:
-        frames.append(b'data: {"error":{"code":503,"message":"busy","status":"UNAVAILABLE"}}\n\n')
-    upstream.reply(speech.upstream_path(stream=True), _stream(*frames))
-    answer = _ask(gateway, speech, speech.model, stream=True)
-    assert answer.body == b"".join(frames)
+    answer = _ask_and_go_on(gateway, upstream, speech, begun, error)
+    assert answer.body == b"".join(begun) + error
     assert gateway.row(answer.request_id)["blame"] != ""
 
 
