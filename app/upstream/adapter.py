@@ -150,10 +150,7 @@ class PooledAdapter(BaseAdapter):
                 pass
         until = _sooner(deadline, times.connect_s)
         connection = self._dialer.dial(target.site, until)
-        try:
-            return CallResponse(request, self._exchange(connection, call, head, deadline))
-        except _NothingCame as error:
-            raise Overloaded("the provider closed the connection without an answer") from error
+        return CallResponse(request, self._exchange(connection, call, head, deadline))
 
     @override
     def close(self) -> None:

@@ -194,6 +194,6 @@ class Body:
         self.complete = True
         if surplus or not self._head.keep_alive:
             self.close()
-        elif not self._closed:
+        else:
             self._closed = True
             self._pool.put(self._connection)

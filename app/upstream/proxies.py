@@ -146,10 +146,11 @@ class ProxyDialer(Dialer):
                 proxy_password=proxy.password,
                 socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             )
-        except socks.SOCKS5AuthError as error:
-            raise Overloaded("the proxy refused the credentials configured for it") from error
         except socks.ProxyError as error:
-            if isinstance(error.socket_err, TimeoutError):
+            why = error.socket_err or error  # PySocks wraps its own errors as well
+            if isinstance(why, socks.SOCKS5AuthError):
+                raise Overloaded("the proxy refused the credentials configured for it") from error
+            if isinstance(why, TimeoutError):
                 raise TimeoutError from error
             raise
         return sock

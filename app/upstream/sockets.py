@@ -203,18 +203,25 @@ class Dialer:
 
     def secure(self, sock: socket.socket, host: str, deadline: float | None) -> ssl.SSLSocket:
         """Put TLS on a connection; the certificate must be valid for the host."""
+        secured: socket.socket = sock
         try:
             sock.settimeout(left_s(deadline))
-            return self.context().wrap_socket(sock, server_hostname=host)
+            # The handshake is a step of its own, so that there is something to close when a
+            # greenlet is killed in the middle of it.
+            secured = tls = self.context().wrap_socket(
+                sock, server_hostname=host, do_handshake_on_connect=False
+            )
+            tls.do_handshake()
         except TimeoutError as error:
-            sock.close()
+            secured.close()
             raise TimedOut("the provider did not accept a connection in time") from error
         except (OSError, ValueError) as error:
-            sock.close()
+            secured.close()
             raise Overloaded("no secure connection to the provider could be made") from error
         except BaseException:
-            sock.close()
+            secured.close()
             raise
+        return tls
 
     def context(self) -> ssl.SSLContext:
         """How TLS is done; the same for all connections."""

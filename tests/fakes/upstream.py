@@ -158,7 +158,7 @@ class ScriptedUpstream:
             self._rules.insert(0, _Rule(match, list(answers)))
 
     def stop_reading(self, path: str) -> None:
-        """Read the head of requests for a path and never their body."""
+        """Read the head of requests for a path and never their body, until ``release()``."""
         self._deaf.add(path)
 
     def release(self) -> None:
@@ -232,7 +232,7 @@ class ScriptedUpstream:
         fields = {name.lower(): value for name, value in headers}
         if path in self._deaf:
             self._record(Recorded(method, target, headers, b"", link.number, time.monotonic()))
-            self._silence(link, None, self._released)
+            self._released.wait()
             return False
         if fields.get("expect", "").lower() == "100-continue":
             link.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
