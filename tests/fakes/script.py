@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -166,8 +165,3 @@ def _compressor(
             return writer.compress, lambda: writer.flush(block), writer.flush
         case _:
             raise ValueError(encoding)
-
-
-def gzipped(data: bytes) -> bytes:
-    """``data`` as one gzip member."""
-    return gzip.compress(data, mtime=0)
