@@ -1,4 +1,8 @@
-"""How gunicorn serves the gateway; read by ``aiproxyapi run`` and by plain ``gunicorn``."""
+"""How gunicorn serves the gateway; read by ``aiproxyapi run`` and by plain ``gunicorn``.
+
+Only the configuration is read here. The application is loaded by the workers, so that the master,
+which does nothing but watch over them, stays small.
+"""
 
 from gevent import monkey
 
@@ -11,32 +15,39 @@ import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
+from app.config.environment import config_path, with_dotenv  # noqa: E402
 from app.config.load import load  # noqa: E402
+from app.config.paths import pid_file  # noqa: E402
+from app.config.schema import Config  # noqa: E402
 from app.errors import ConfigError  # noqa: E402
-from app.factory import config_path  # noqa: E402
-from app.worker import GatewayWorker, forward_reload  # noqa: E402
 
-try:
-    _config = load(config_path(os.environ), os.environ).config
-except ConfigError as error:
-    sys.stderr.write(f"{error}\n")
-    sys.exit(2)
 
-bind = f"{_config.host or '0.0.0.0'}:{_config.port}"  # noqa: S104  the operator's choice
+def _load() -> Config:
+    try:
+        os.environ.update(with_dotenv(os.environ, Path()))
+        return load(config_path(os.environ), os.environ).config
+    except ConfigError as error:
+        sys.stderr.write("".join(f"{line}\n" for line in (error, *getattr(error, "__notes__", ()))))
+        sys.exit(2)
+
+
+_config = _load()
+_host = _config.host or "0.0.0.0"  # noqa: S104  all interfaces is what an empty host means
+
+bind = f"[{_host}]:{_config.port}" if ":" in _host else f"{_host}:{_config.port}"
 workers = _config.workers or os.cpu_count() or 1
-worker_class = GatewayWorker
+worker_class = "app.worker.GatewayWorker"
 worker_connections = _config.worker_connections
 backlog = 4096
 keepalive = 75
 timeout = 120
 graceful_timeout = max(1, int(_config.shutdown_timeout))
-preload_app = True
 limit_request_line = 8190
 limit_request_fields = 200
 limit_request_field_size = 16380
 errorlog = "-"
 loglevel = "debug" if _config.debug else "warning"
-pidfile = str(Path(_config.data_dir) / "aiproxyapi.pid")
+pidfile = str(pid_file(_config.data_dir))
 forwarded_allow_ips = ",".join(_config.trusted_proxies) or "127.0.0.1"
 if _config.tls.enable:
     certfile = _config.tls.cert
@@ -44,21 +55,23 @@ if _config.tls.enable:
 
 
 def on_starting(server: Any) -> None:
-    """Make room for two descriptors a stream, and bring the database up to date."""
+    """Make room for two descriptors a stream, and prepare what the workers inherit."""
     _raise_descriptor_limit()
+    Path(_config.data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.WARNING,
         format="time=%(asctime)s level=%(levelname)s pid=%(process)d logger=%(name)s %(message)s",
     )
-    from app.storage import prepare
-
-    prepare(_config.database_url, Path(_config.data_dir))
 
 
 def when_ready(server: Any) -> None:
-    """SIGHUP reads the configuration again; it must not end open streams."""
+    """Say where the gateway listens; let SIGHUP read the configuration again."""
+    from app.worker import forward_reload
+
     forward_reload(server)
+    scheme = "https" if _config.tls.enable else "http"
+    sys.stderr.write(f"AIProxyAPI listens on {scheme}://{bind} with {workers} worker(s)\n")
 
 
 def post_worker_init(worker: Any) -> None:

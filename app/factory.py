@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import flask
 
@@ -12,13 +11,8 @@ from app import management
 from app.api import anthropic, gemini, health, openai
 from app.api.dispatch import LightDispatch
 from app.api.http import ClientApi, install_errors
+from app.config.environment import config_path
 from app.services import Services
-
-
-def config_path(environ: Mapping[str, str]) -> Path:
-    """The configuration file to serve with."""
-    named = environ.get("AIPROXY_CONFIG") or environ.get("AI_PROXY_CONFIG") or "config.yaml"
-    return Path(named)
 
 
 def create_app(environ: Mapping[str, str] | None = None) -> flask.Flask:

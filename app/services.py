@@ -92,6 +92,7 @@ class Services:
             pool_size=config.worker_connections, trust_env=config.use_environment_proxy
         )
         self._ledger = open_ledger(config.database_url, Path(config.data_dir))
+        self._ledger.start()
         self._pipeline = Pipeline(self._transport, self._ledger, Rotation())
         self._background = [
             gevent.spawn(self._watcher.run),

@@ -7,15 +7,38 @@ from __future__ import annotations
 
 import signal
 import socket
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import gevent
+import gevent.socket
 from gunicorn.workers.ggevent import GeventWorker
 from typing_extensions import override
 
-from app.services import Services
+if TYPE_CHECKING:  # the master imports this module and must stay small
+    from app.services import Services
 
 _LOOK_S = 0.1
+
+
+class ClientSocket(gevent.socket.socket):
+    """A client's connection whose usual send is one system call.
+
+    gevent asks the kernel for the size of the send buffer and starts a timer before each send;
+    for the few hundred bytes of a streamed event that costs more than the send itself.
+    """
+
+    __slots__ = ()
+
+    _sock: socket.socket
+
+    @override
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        try:
+            sent = self._sock.send(data, flags)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            super().sendall(memoryview(data)[sent:], flags)
 
 
 class GatewayWorker(GeventWorker):
@@ -58,6 +81,8 @@ class GatewayWorker(GeventWorker):
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         descriptor = client.fileno()
         self._connections[descriptor] = client
+        if type(client) is gevent.socket.socket:
+            client.__class__ = ClientSocket
         try:
             super().handle(listener, client, addr)
         finally:

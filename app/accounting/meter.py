@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 from app.ir.events import Usage
@@ -28,42 +29,57 @@ class Meter:
     or the host reports no usage, the counts are estimated and marked.
     """
 
-    __slots__ = ("_asked", "_codec", "_frames", "_operation", "_request_bytes", "progress")
+    __slots__ = ("_asked", "_codec", "_last", "_operation", "_request_bytes", "frames", "progress")
 
     def __init__(self, codec: Codec, operation: Operation, request_bytes: int) -> None:
         self._codec = codec
         self._operation = operation
         self._request_bytes = request_bytes
-        self._frames = 0
         self._asked = False
+        self._last = b""
+        self.frames = 0
         self.progress = Progress()
 
     def restart(self) -> None:
         """Forget an attempt that failed; another one begins."""
         self.progress = Progress()
-        self._frames = 0
+        self.frames = 0
+        self._last = b""
         self._asked = True
 
     def read_frame(self, frame: bytes) -> None:
         """Take one frame of a stream."""
-        self._frames += 1
-        for mark in self._codec.marks:
-            if mark in frame:
-                self.progress = self._codec.read_frame(frame, self.progress)
-                return
+        self.frames += 1
+        self._last = frame
+        if self._codec.tells(frame, self.progress):
+            self.progress = self._codec.read_frame(frame, self.progress)
 
     def read_answer(self, body: bytes) -> None:
-        """Take a whole answer, or the end of one that is too large to keep."""
+        """Take a whole answer, or the start and the end of one that is too large to keep."""
         self.progress = self._codec.read_answer(body, self.progress)
 
     def usage(self) -> Usage:
         """The counts so far; all zero when no upstream did any work."""
-        if self.progress.usage is not None:
-            return self.progress.usage
+        progress = self.progress
+        if self.frames and not progress.finished:
+            return self._usage_of_cut()
+        if progress.usage is not None:
+            return progress.usage
         if not self._asked or self._operation not in _METERED:
             return Usage()
         return Usage(
             input_tokens=math.ceil(self._request_bytes / _BYTES_A_TOKEN),
-            output_tokens=self._frames,
+            output_tokens=self.frames,
             estimated=True,
+        )
+
+    def _usage_of_cut(self) -> Usage:
+        """What a stream has cost that ended early: interim counts, or a token for each frame."""
+        progress = self._codec.read_frame(self._last, self.progress)
+        interim = progress.usage or Usage(
+            input_tokens=math.ceil(self._request_bytes / _BYTES_A_TOKEN)
+        )
+        missing = self.frames - interim.output_total
+        return dataclasses.replace(
+            interim, output_tokens=interim.output_tokens + max(0, missing), estimated=True
         )

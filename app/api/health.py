@@ -50,7 +50,7 @@ def blueprint(api: ClientApi) -> flask.Blueprint:
         error, _warnings, _loaded = services.config_status()
         ledger = services.ledger.health()
         # A spooling ledger still keeps every record; only a losing one is a reason to go.
-        is_ready = ledger.lost == 0
+        is_ready = ledger.ok or ledger.lost == 0
         state = {
             "status": "ok" if is_ready and ledger.ok else "degraded" if is_ready else "failing",
             "config": "ok" if error is None else "stale",

@@ -20,13 +20,12 @@ from app.access.keys import key_from
 from app.api.incoming import Incoming
 from app.api.presence import ClientWatch
 from app.errors import (
-    CredentialRefused,
     Forbidden,
     GatewayError,
     MethodNotAllowed,
-    UpstreamError,
 )
 from app.gateway.exchange import Answer, Exchange, PlainAnswer
+from app.gateway.refusal import verbatim
 from app.gateway.serve import ClientGone
 from app.protocols import CODECS
 from app.protocols.base import Codec, Operation, Peek
@@ -209,8 +208,7 @@ def error_answer(codec: Codec, error: GatewayError, request_id: str) -> PlainAns
     the gateway's credential.
     """
     headers = [("X-Aiproxy-Request-Id", request_id)]
-    reply = error.reply if isinstance(error, UpstreamError) else None
-    if reply is not None and not isinstance(error, CredentialRefused) and _is_json(reply.body):
+    if (reply := verbatim(error)) is not None:
         status, body = reply.status, reply.body
         headers += client_headers(list(reply.headers))
     else:
@@ -224,6 +222,9 @@ def error_answer(codec: Codec, error: GatewayError, request_id: str) -> PlainAns
         headers.append(("Retry-After", str(max(1, round(error.retry_after_s + 0.499)))))
     if status == 401:
         headers.append(("WWW-Authenticate", "Bearer"))
+    if status == 501:
+        # Asking again changes nothing, but OpenAI's SDKs repeat any 5xx unless told so.
+        headers.append(("X-Should-Retry", "false"))
     if error.kind == "unsafe_example_api_key":
         headers.append(("X-CPA-SAFE-MODE", "example-api-key"))
     if error.kind == "request_too_large":
@@ -231,10 +232,6 @@ def error_answer(codec: Codec, error: GatewayError, request_id: str) -> PlainAns
         headers.append(("Connection", "close"))
     headers.append(("Content-Length", str(len(body))))
     return PlainAnswer(status, headers, body)
-
-
-def _is_json(body: bytes) -> bool:
-    return body.lstrip()[:1] in (b"{", b"[")
 
 
 def answering(incoming: Incoming, work: Callable[[], Answer]) -> Answer:

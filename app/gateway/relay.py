@@ -11,8 +11,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from app import clock
-from app.errors import Garbled, GatewayError, TimedOut, UpstreamError
+from app.errors import Garbled, TimedOut, UpstreamError
 from app.gateway.exchange import Exchange
+from app.protocols.base import Progress
 from app.upstream.transport import Reply
 from app.wire.headers import client_headers
 from app.wire.sse import FrameCutter
@@ -22,6 +23,12 @@ WHOLE_LIMIT = 256 * 1024
 
 _TAIL = 64 * 1024
 """How much of a large answer's end is kept to find its usage in."""
+
+_HEAD = 512
+"""How much of its beginning: the answer's id stands there."""
+
+_ERROR_WITHIN = 512
+"""How far into a body an error object is looked for."""
 
 Save = Callable[[Exchange, int, str], None]
 """Writes an exchange down: the exchange, the status the client saw, the blame's slug."""
@@ -87,7 +94,6 @@ class StreamRelay(_Relay):
         self._idle_s = config.idle_timeout
         self._paid_s = clock.monotonic()
         self._first = b""
-        self._final_seen = 0
 
     def begin(self) -> None:
         """Wait for the first event.
@@ -116,39 +122,43 @@ class StreamRelay(_Relay):
         self._first = whole
 
     def __iter__(self) -> Iterator[bytes]:
+        exchange, meter, ends_by_close = self._exchange, self._meter, self._codec.ends_by_close
+        piece = self._first
         try:
-            if self._first:
-                yield from self._hand_out(self._first)
-            while (piece := self._next()) != b"":
-                yield from self._hand_out(piece)
+            while True:
+                if piece:
+                    progress = meter.progress
+                    exchange.hand_out(len(piece))
+                    if progress.last or (ends_by_close and progress.finished):
+                        # Written down first: from here on the client may hold a whole answer.
+                        self._settle(self.status, self._blame())
+                    yield piece
+                next_piece = self._next()
+                if next_piece is None:
+                    break
+                piece = next_piece
             yield from self._end()
         except UpstreamError as error:
-            # The status line is gone; the client's own protocol says it instead.
+            # The status line is gone; the client's own protocol says it instead. Half a frame
+            # that has been handed out is ended first, or the two would be read as one.
             self._settle(200, error.blame.value)
-            yield self._codec.encode_stream_error(error, self._exchange.id)
+            half = b"" if self._drop_usage or not self._cutter.rest else b"\n\n"
+            yield half + self._codec.encode_stream_error(error, exchange.id, sequence=meter.frames)
             raise Cut from error
 
-    def _hand_out(self, piece: bytes) -> Iterator[bytes]:
-        progress = self._meter.progress
-        if progress.last or (progress.finished and self._codec.ends_by_close):
-            self._exchange.hand_out(len(piece))
-            self._settle(self.status, self._blame())
-        else:
-            self._exchange.hand_out(len(piece))
-        yield piece
-
-    def _next(self) -> bytes:
-        """More of the answer, a heartbeat, or nothing at the end."""
+    def _next(self) -> bytes | None:
+        """More of the answer, a heartbeat, or None at the end."""
+        read, feed = self._reply.read, self._cutter.feed
         while True:
-            chunk = self._reply.read(self._heartbeat_s)
-            if chunk is None:
-                # Between two frames a heartbeat is harmless, inside one it would be rubbish.
-                if not self._cutter.rest:
-                    return self._codec.heartbeat
-                continue
+            chunk = read(self._heartbeat_s)
             if not chunk:
-                return b""
-            frames = self._cutter.feed(chunk)
+                if chunk is not None:
+                    return None
+                # Between two frames a heartbeat is harmless, inside one it would be rubbish.
+                if self._cutter.rest:
+                    continue
+                return self._codec.heartbeat
+            frames = feed(chunk)
             for frame in frames:
                 self._meter.read_frame(frame)
             self._check_idle(chunk)
@@ -231,9 +241,22 @@ class WholeRelay(_Relay):
     def _finish_whole(self) -> None:
         body = b"".join(self._start)
         self._start = [body]
+        self._refuse_error(body)
         self._exchange.meter.read_answer(body)
         self.headers.append(("Content-Length", str(len(body))))
         self._reply.close()
+
+    def _refuse_error(self, body: bytes) -> None:
+        """Some hosts say 200 and put the error into the body.
+
+        Raises:
+            UpstreamError: this is one.
+        """
+        if b'"error"' in body[:_ERROR_WITHIN]:
+            codec = self._exchange.codec
+            progress = codec.read_frame(b"data: " + body + b"\n\n", Progress())
+            if progress.failure is not None:
+                raise progress.failure
 
     def _length(self) -> str:
         return "" if self._reply.get("content-encoding") else self._reply.get("content-length")
@@ -249,6 +272,7 @@ class WholeRelay(_Relay):
 
     def _through(self) -> Iterator[bytes]:
         tail = _Tail()
+        head = b"".join(self._start)[:_HEAD]
         # One piece is held back: the last one must wait for the ledger.
         held = b"".join(self._start)
         self._start = []
@@ -262,7 +286,7 @@ class WholeRelay(_Relay):
             self._settle(self.status, error.blame.value)
             raise Cut from error
         tail.feed(held)
-        self._exchange.meter.read_answer(tail.bytes())
+        self._exchange.meter.read_answer(head + tail.bytes())
         self._exchange.hand_out(len(held))
         self._settle(self.status, "")
         yield held
@@ -331,15 +355,3 @@ class _Tail:
 
     def bytes(self) -> bytes:
         return b"".join(self._pieces)[-_TAIL:]
-
-
-def late_failure(exchange: Exchange, error: GatewayError) -> bytes:
-    """How a failure is told when status 200 has been sent already."""
-    if exchange.peek.stream:
-        return exchange.codec.encode_stream_error(error, exchange.id)
-    return exchange.codec.encode_error(error, exchange.id)
-
-
-def blame_of(error: GatewayError) -> str:
-    """The slug a failed exchange is written down with."""
-    return error.blame.value if isinstance(error, UpstreamError) else "client"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import gevent
@@ -21,14 +22,8 @@ from app.errors import (
     UpstreamError,
 )
 from app.gateway.exchange import Answer, Exchange
-from app.gateway.relay import (
-    ArrayRelay,
-    Cut,
-    StreamRelay,
-    WholeRelay,
-    blame_of,
-    late_failure,
-)
+from app.gateway.refusal import blame_of, late_failure, shown_status
+from app.gateway.relay import ArrayRelay, Cut, StreamRelay, WholeRelay
 from app.protocols.base import Operation
 from app.routing.catalog import Candidate
 from app.routing.select import Rotation
@@ -65,7 +60,7 @@ class Pipeline:
             candidates = self._candidates(exchange)
             return self._wait(exchange, candidates)
         except GatewayError as error:
-            self.save(exchange, exchange.codec.error_status(error), blame_of(error))
+            self.save(exchange, shown_status(exchange.codec, error), blame_of(error))
             raise
         except ClientGone:
             self.save(exchange, 499, "")
@@ -104,7 +99,10 @@ class Pipeline:
         earlier = exchange.stored_id or exchange.peek.continues
         if not earlier or len(candidates) < 2:
             return candidates
-        owner = self._ledger.credential_of(earlier)
+        try:
+            owner = self._ledger.credential_of(earlier)
+        except GatewayError:  # the database is away: any order is as good as another
+            return candidates
         return sorted(candidates, key=lambda candidate: candidate.credential.id != owner)
 
     def _wait(self, exchange: Exchange, candidates: Sequence[Candidate]) -> Answer:
@@ -184,7 +182,11 @@ class Pipeline:
             return StreamRelay(exchange, reply, self.save, drop_usage=drop_usage)
         if content_type.startswith("text/html"):
             raise Garbled("the provider answered with a web page")
-        if exchange.peek.stream and exchange.codec.model_in_path:
+        if (
+            exchange.peek.stream
+            and exchange.codec.model_in_path
+            and "alt=sse" not in exchange.query
+        ):
             return ArrayRelay(exchange, reply, self.save)
         return WholeRelay(exchange, reply, self.save)
 
@@ -231,7 +233,8 @@ class LateAnswer:
         if isinstance(outcome, GatewayError):
             self._failed = True
             self._pipeline.save(self._exchange, 200, blame_of(outcome))
-            yield late_failure(self._exchange, outcome)
+            exchange = self._exchange
+            yield late_failure(exchange.codec, outcome, exchange.id, stream=exchange.peek.stream)
             if self._exchange.peek.stream:
                 raise Cut from outcome
             return
@@ -315,12 +318,24 @@ def _body(
     """The client's bytes with the upstream's model name, and the switch for usage if it is off."""
     body = exchange.body
     edits: list[splice.Edit] = []
-    if not exchange.codec.model_in_path and candidate.upstream_model != exchange.model:
+    if candidate.upstream_model != exchange.model:
+        if exchange.codec.model_in_path:
+            return (_renamed_within(body, exchange.model, candidate.upstream_model),)
         name = orjson.dumps(candidate.upstream_model)
         edits += splice.member_edits(body, "model", name, present=True)
     if ask_usage:
         edits += splice.path_edits(body, "stream_options", "include_usage", b"true")
     return splice.apply(body, edits) if edits else (body,)
+
+
+def _renamed_within(body: bytes | bytearray, alias: str, name: str) -> bytes | bytearray:
+    """Gemini's counting and batch bodies repeat the path's model in members of their own."""
+    if b'"model"' not in body:
+        return body
+    old, new = (orjson.dumps(f"models/{model}") for model in (alias, name))
+    # A quote inside a JSON string is escaped, so this can only be a member.
+    pattern = rb'("model"\s*:\s*)' + re.escape(old)
+    return re.sub(pattern, lambda match: match[1] + new, body)
 
 
 def _with_query(url: str, query: str, *, keep: bool) -> str:
