@@ -32,6 +32,7 @@ def _load() -> Config:
 
 
 _config = _load()
+Path(_config.data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)  # for the PID file
 _host = _config.host or "0.0.0.0"  # noqa: S104  all interfaces is what an empty host means
 
 bind = f"[{_host}]:{_config.port}" if ":" in _host else f"{_host}:{_config.port}"
@@ -57,7 +58,6 @@ if _config.tls.enable:
 def on_starting(server: Any) -> None:
     """Make room for two descriptors a stream, and prepare what the workers inherit."""
     _raise_descriptor_limit()
-    Path(_config.data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.WARNING,

@@ -144,7 +144,7 @@ class Services:
         return self._transport.get_json(
             url,
             headers,
-            proxy_url="" if proxy == "direct" else proxy,
+            proxy_url=proxy,
             limit=_LIST_LIMIT,
             timeout_s=_LIST_TIMEOUT_S,
         )

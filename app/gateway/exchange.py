@@ -88,11 +88,18 @@ class Exchange:
     attempts: int = 0
     candidate: Candidate | None = None
     first_byte_s: float | None = None
+    bytes_in: int = 0
     bytes_out: int = 0
     meter: Meter = field(init=False)
 
     def __post_init__(self) -> None:
-        self.meter = Meter(self.codec, self.operation, len(self.body))
+        self.bytes_in = len(self.body)
+        self.meter = Meter(self.codec, self.operation, self.bytes_in)
+
+    def forget_request(self) -> None:
+        """Let go of what no attempt needs any more; a stream may live for an hour."""
+        self.body = b""
+        self.headers = []
 
     def hand_out(self, size: int) -> None:
         """Note that bytes of the answer go to the client now."""
@@ -123,7 +130,7 @@ class Exchange:
             if self.first_byte_s is None
             else (self.first_byte_s - self.started_s) * 1000,
             duration_ms=(clock.monotonic() - self.started_s) * 1000,
-            bytes_in=len(self.body),
+            bytes_in=self.bytes_in,
             bytes_out=self.bytes_out,
             answer_id=self.meter.progress.answer_id,
         )

@@ -168,12 +168,11 @@ class StreamRelay(_Relay):
                 return kept
 
     def _end(self) -> Iterator[bytes]:
-        progress = self._meter.progress
         rest = self._cutter.rest
         if rest:
             # Some hosts leave out the last blank line.
             self._meter.read_frame(rest + b"\n\n")
-            progress = self._meter.progress
+        progress = self._meter.progress
         if not progress.finished and progress.failure is None:
             raise Garbled("the provider's stream ended before the answer was finished")
         self._settle(self.status, self._blame())

@@ -170,6 +170,7 @@ class Pipeline:
         except BaseException:
             reply.close()
             raise
+        exchange.forget_request()
         return relay
 
     def _relay(
@@ -352,9 +353,7 @@ def _with_query(url: str, query: str, *, keep: bool) -> str:
 
 
 def _proxy(config: Config, own: str | None) -> str:
-    if own is None:
-        return config.proxy_url
-    return "" if own == "direct" else own
+    return config.proxy_url if own is None else own
 
 
 def _must_ask_for_usage(exchange: Exchange, candidate: Candidate) -> bool:
