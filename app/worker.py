@@ -5,6 +5,7 @@ It parses nothing: requests are read by gunicorn's own code.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +19,8 @@ if TYPE_CHECKING:  # the master imports this module and must stay small
     from app.services import Services
 
 _LOOK_S = 0.1
+_LINGER_S = 2.0
+_LINGER_BYTES = 16 * 1024 * 1024
 
 
 class ClientSocket(gevent.socket.socket):
@@ -93,10 +96,28 @@ class GatewayWorker(GeventWorker):
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
         descriptor = sock.fileno()
         self._busy.add(descriptor)
+        body, own = req.body, req.should_close
+        # The application asks for the end of the connection by a mark on the body it left unread.
+        req.should_close = lambda: own() or getattr(body, "must_close", False)
         try:
             return super().handle_request(listener_name, req, sock, addr)
         finally:
             self._busy.discard(descriptor)
+            if getattr(body, "must_close", False):
+                _linger(sock)
+
+
+def _linger(client: Any) -> None:
+    """Take a little of a body nobody wants: closing at once would destroy the answer on its way.
+
+    Clients send all of a request before they read.
+    """
+    silently: Any = False  # no exception when the time is over
+    with contextlib.suppress(OSError), gevent.Timeout(_LINGER_S, silently):
+        client.shutdown(socket.SHUT_WR)
+        left = _LINGER_BYTES
+        while left > 0 and (dropped := client.recv(65536)):
+            left -= len(dropped)
 
 
 def _end(client: Any) -> None:

@@ -31,7 +31,15 @@ _CORS_ALLOW = [
     ("Access-Control-Max-Age", "86400"),
     ("Content-Length", "0"),
 ]
+_CORS = [("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", "*")]
 _PRIVATE = ("/v0/",)
+
+
+def _with_cors(start_response: StartResponse) -> StartResponse:
+    def start(status: str, headers: list[tuple[str, str]], *rest: object) -> object:
+        return start_response(status, [*headers, *_CORS], *rest)
+
+    return start
 
 
 class LightDispatch:
@@ -68,6 +76,8 @@ class LightDispatch:
         if method == "OPTIONS" and not path.startswith(_PRIVATE):
             start_response("204 No Content", list(_CORS_ALLOW))
             return []
+        if "HTTP_ORIGIN" in environ and not path.startswith(_PRIVATE):
+            return self._inner(environ, _with_cors(start_response))
         return self._inner(environ, start_response)
 
     def _answer(
@@ -85,11 +95,7 @@ class LightDispatch:
             answer = error_answer(asker(incoming), GatewayError("internal error"), new_request_id())
         headers = answer.headers
         if "HTTP_ORIGIN" in environ:
-            headers = [
-                *headers,
-                ("Access-Control-Allow-Origin", "*"),
-                ("Access-Control-Expose-Headers", "*"),
-            ]
+            headers = [*headers, *_CORS]
         try:
             start_response(STATUS_LINES.get(answer.status) or f"{answer.status} -", headers)
         except BaseException:

@@ -109,6 +109,7 @@ class ClientApi:
             return _Watched(answer, watch, request_id)
         except GatewayError as error:
             watch.stop()
+            incoming.abandon_body()
             return error_answer(codec, error, request_id)
         except BaseException:
             watch.stop()
@@ -227,9 +228,6 @@ def error_answer(codec: Codec, error: GatewayError, request_id: str) -> PlainAns
         headers.append(("X-Should-Retry", "false"))
     if error.kind == "unsafe_example_api_key":
         headers.append(("X-CPA-SAFE-MODE", "example-api-key"))
-    if error.kind == "request_too_large":
-        # The rest of the body is not read: the connection cannot be used again.
-        headers.append(("Connection", "close"))
     headers.append(("Content-Length", str(len(body))))
     return PlainAnswer(status, headers, body)
 
@@ -293,6 +291,7 @@ def install_errors(app: flask.Flask) -> None:
 
 
 def _response(incoming: Incoming, error: GatewayError) -> flask.Response:
+    incoming.abandon_body()
     answer = error_answer(asker(incoming), error, new_request_id())
     return flask.Response(answer.body, status=answer.status, headers=answer.headers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -11,6 +12,9 @@ from app.wire.inflate import inflate
 
 Environ = dict[str, Any]
 
+_WORTH_READING = 64 * 1024
+"""A body up to this size is read to its end when nobody wants it, to keep the connection."""
+
 _STEP = 1024 * 1024
 _UNREADABLE = ("multipart/", "text/html", "image/", "audio/", "video/")
 _KEY_PARAMETERS = frozenset({"key", "auth_token"})
@@ -19,10 +23,23 @@ _KEY_PARAMETERS = frozenset({"key", "auth_token"})
 class Incoming:
     """One request before anything is known about it."""
 
-    __slots__ = ("environ",)
+    __slots__ = ("_has_read", "environ")
 
     def __init__(self, environ: Environ) -> None:
         self.environ = environ
+        self._has_read = False
+
+    def abandon_body(self) -> None:
+        """Ask the server to close the connection rather than read a large body to its end."""
+        if self._has_read:
+            return
+        length = str(self.environ.get("CONTENT_LENGTH") or "0")
+        if not length.isdigit() or int(length) > _WORTH_READING or self._is_chunked():
+            with contextlib.suppress(AttributeError):  # another server's input takes no marks
+                self.environ["wsgi.input"].must_close = True
+
+    def _is_chunked(self) -> bool:
+        return "chunked" in str(self.environ.get("HTTP_TRANSFER_ENCODING", "")).lower()
 
     @property
     def method(self) -> str:
@@ -93,11 +110,11 @@ class Incoming:
         if client is not None and timeout_s:
             client.settimeout(timeout_s)
         try:
-            if length is not None:
-                return self._read_length(length)
-            return self._read_chunked(limit)
+            raw = self._read_chunked(limit) if length is None else self._read_length(length)
         except TimeoutError as error:
             raise RequestTimedOut("the request's body did not arrive in time") from error
+        self._has_read = True
+        return raw
 
     def _read_length(self, length: int) -> bytes | bytearray:
         source = self.environ["wsgi.input"]
@@ -127,7 +144,7 @@ class Incoming:
 
     def _pieces(self) -> Iterator[bytes]:
         # Without a length only a chunked body can be told from none at all.
-        if "chunked" not in str(self.environ.get("HTTP_TRANSFER_ENCODING", "")).lower():
+        if not self._is_chunked():
             return
         source = self.environ["wsgi.input"]
         while piece := source.read(65536):

@@ -74,7 +74,7 @@ class Pipeline:
         catalog = exchange.snapshot.catalog
         protocol = exchange.codec.name
         if exchange.stored_id:
-            able: Sequence[Candidate] = catalog.of_protocol(protocol)
+            able: Sequence[Candidate] = _keepers(catalog.of_protocol(protocol))
         else:
             ordered = self._rotation.order(catalog.resolve(exchange.model))
             able = [
@@ -373,6 +373,12 @@ def _refusal(candidate: Candidate, reply: Reply) -> UpstreamError:
     headers = {name.lower(): value for name, value in reply.headers}
     body = reply.read_all(_ERROR_LIMIT)
     return candidate.credential.provider.verdict(reply.status, headers, body)
+
+
+def _keepers(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Those that keep answers; the demo does not, and only speaks where there is no other."""
+    real = [each for each in candidates if each.credential.provider_name != "demo"]
+    return real or candidates
 
 
 def _may_be_elsewhere(exchange: Exchange, error: UpstreamError) -> bool:
