@@ -55,15 +55,19 @@ class Answer:
     """What came back.
 
     Attributes:
-        body: the payload without chunk framing.
+        content: the payload so far, without chunk framing.
         whole: whether the framing says that nothing is missing.
     """
 
     status: int
     headers: list[tuple[str, str]]
-    body: bytes = b""
+    content: bytearray = field(default_factory=bytearray, repr=False)
     whole: bool = False
-    interim: list[int] = field(default_factory=list)
+
+    @property
+    def body(self) -> bytes:
+        """The payload."""
+        return bytes(self.content)
 
     def header(self, name: str) -> str | None:
         """The first value of a header, its name in any spelling."""
@@ -133,13 +137,9 @@ class Connection:
         Raises:
             Gone: the connection ended first.
         """
-        interim: list[int] = []
-        while True:
+        answer = self._head()
+        while 100 <= answer.status < 200 and answer.status != 101:
             answer = self._head()
-            if answer.status >= 200 or answer.status == 101:
-                break
-            interim.append(answer.status)
-        answer.interim = interim
         self._answer = answer
         self._chunked = "chunked" in (answer.header("transfer-encoding") or "").lower()
         length = answer.header("content-length")
@@ -158,19 +158,10 @@ class Connection:
             Gone: it ended without them.
         """
         answer = self._current()
-        while token not in answer.body:
+        while token not in answer.content:
             if not self._more():
                 raise Gone(answer.body)
         return answer.body
-
-    def piece(self) -> bytes:
-        """The next part of the body that arrives; empty at its end."""
-        answer = self._current()
-        before = len(answer.body)
-        while len(answer.body) == before:
-            if not self._more():
-                break
-        return answer.body[before:]
 
     def rest(self) -> Answer:
         """Read to the end, whole or not."""
@@ -213,7 +204,7 @@ class Connection:
             return False
         taken = bytes(self._buffer[: self._left])
         del self._buffer[: len(taken)]
-        answer.body += taken
+        answer.content += taken
         if self._left is not None:
             self._left -= len(taken)
             answer.whole = self._left == 0
@@ -228,14 +219,14 @@ class Connection:
         while len(self._buffer) < needed:
             if not self._fill():
                 return False
-        answer.body += bytes(self._buffer[end + 2 : end + 2 + size])
+        answer.content += self._buffer[end + 2 : end + 2 + size]
         del self._buffer[:needed]
         answer.whole = size == 0
         return size > 0
 
     def _fill(self) -> bool:
         try:
-            data = self.sock.recv(65536)
+            data = self.sock.recv(262_144)
         except ConnectionError:
             return False
         self._buffer += data

@@ -125,10 +125,13 @@ class Gateway:
         return self._log_path.read_text(errors="replace") if self._log_path.exists() else ""
 
     def ledger_rows(self) -> list[dict[str, Any]]:
-        """The rows of its ledger, oldest first."""
+        """The rows of its ledger, oldest first; none before the table is made."""
         path = self.directory / "data" / "aiproxyapi.db"
         with contextlib.closing(sqlite3.connect(path, timeout=5)) as connection:
             connection.row_factory = sqlite3.Row
+            made = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'usage_records'")
+            if made.fetchone() is None:
+                return []
             rows = connection.execute("SELECT * FROM usage_records ORDER BY at_us, id")
             return [dict(row) for row in rows]
 
@@ -142,7 +145,11 @@ class Gateway:
         def found() -> list[dict[str, Any]]:
             return [row for row in self.ledger_rows() if row["id"] == request_id]
 
-        wait_until(found, timeout_s, f"a row for {request_id}")
+        try:
+            wait_until(found, timeout_s, f"a row for {request_id}")
+        except AssertionError as error:
+            error.add_note(f"the gateway printed:\n{self.log()[-4000:]}")
+            raise
         rows = found()
         assert len(rows) == 1
         return rows[0]
