@@ -15,33 +15,14 @@ import gevent.socket
 from gunicorn.workers.ggevent import GeventWorker
 from typing_extensions import override
 
+from app.api.client_socket import ClientSocket
+
 if TYPE_CHECKING:  # the master imports this module and must stay small
     from app.services import Services
 
 _LOOK_S = 0.1
 _LINGER_S = 2.0
 _LINGER_BYTES = 16 * 1024 * 1024
-
-
-class ClientSocket(gevent.socket.socket):
-    """A client's connection whose usual send is one system call.
-
-    gevent asks the kernel for the size of the send buffer and starts a timer before each send;
-    for the few hundred bytes of a streamed event that costs more than the send itself.
-    """
-
-    __slots__ = ()
-
-    _sock: socket.socket
-
-    @override
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        try:
-            sent = self._sock.send(data, flags)
-        except BlockingIOError:
-            sent = 0
-        if sent < len(data):
-            super().sendall(memoryview(data)[sent:], flags)
 
 
 class GatewayWorker(GeventWorker):
@@ -98,12 +79,14 @@ class GatewayWorker(GeventWorker):
         self._busy.add(descriptor)
         body, own = req.body, req.should_close
         # The application asks for the end of the connection by a mark on the body it left unread.
-        req.should_close = lambda: own() or getattr(body, "must_close", False)
+        req.should_close = lambda: own() or body.is_last or body.must_close
+        body.must_close = False
+        body.is_last = not self.alive
         try:
             return super().handle_request(listener_name, req, sock, addr)
         finally:
             self._busy.discard(descriptor)
-            if getattr(body, "must_close", False):
+            if body.must_close:
                 _linger(sock)
 
 

@@ -11,13 +11,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from typing import cast
 
 import flask
 
-from app.api.http import STATUS_LINES, Handler, asker, error_answer, new_request_id
+from app.api import direct
+from app.api.client_socket import ClientSocket
+from app.api.direct import STATUS_LINES
+from app.api.http import Handler, asker, error_answer, new_request_id
 from app.api.incoming import Environ, Incoming
 from app.errors import GatewayError
 from app.gateway.exchange import Answer
+from app.gateway.relay import Cut
 
 _log = logging.getLogger(__name__)
 
@@ -96,9 +101,26 @@ class LightDispatch:
         headers = answer.headers
         if "HTTP_ORIGIN" in environ:
             headers = [*headers, *_CORS]
+        client = direct.socket_of(environ)
+        if client is not None:
+            _write(client, environ, answer, headers)
+            return cast(Iterable[bytes], direct.HANDLED)
         try:
             start_response(STATUS_LINES.get(answer.status) or f"{answer.status} -", headers)
         except BaseException:
             answer.close()
             raise
         return answer
+
+
+def _write(
+    client: ClientSocket, environ: Environ, answer: Answer, headers: list[tuple[str, str]]
+) -> None:
+    try:
+        direct.write(client, environ, answer, headers)
+    except OSError:
+        raise
+    except Exception as error:
+        # Half an answer may be out: nothing can follow it but the end of the connection.
+        _log.exception("an answer failed unexpectedly")
+        raise Cut from error

@@ -7,7 +7,6 @@ truth about which routes exist.
 
 from __future__ import annotations
 
-import http
 import logging
 import secrets
 from collections.abc import Callable, Iterator
@@ -36,10 +35,6 @@ from app.wire.peer import is_local
 _log = logging.getLogger(__name__)
 
 Handler = Callable[..., Answer]
-
-STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in http.HTTPStatus}
-STATUS_LINES[499] = "499 Client Closed Request"
-STATUS_LINES[529] = "529 Overloaded"
 
 _FORWARDING = ("x-forwarded-for", "forwarded", "x-real-ip")
 
