@@ -47,6 +47,7 @@ limit_request_line = 8190
 limit_request_fields = 200
 limit_request_field_size = 16380
 errorlog = "-"
+control_socket_disable = True  # the PID file and signals are all that steers the server
 loglevel = "debug" if _config.debug else "warning"
 pidfile = str(pid_file(_config.data_dir))
 forwarded_allow_ips = ",".join(_config.trusted_proxies) or "127.0.0.1"

@@ -29,10 +29,20 @@ class Meter:
     or the host reports no usage, the counts are estimated and marked.
     """
 
-    __slots__ = ("_asked", "_codec", "_last", "_operation", "_request_bytes", "frames", "progress")
+    __slots__ = (
+        "_asked",
+        "_codec",
+        "_last",
+        "_operation",
+        "_request_bytes",
+        "_tells",
+        "frames",
+        "progress",
+    )
 
     def __init__(self, codec: Codec, operation: Operation, request_bytes: int) -> None:
         self._codec = codec
+        self._tells = codec.tells
         self._operation = operation
         self._request_bytes = request_bytes
         self._asked = False
@@ -51,7 +61,7 @@ class Meter:
         """Take one frame of a stream."""
         self.frames += 1
         self._last = frame
-        if self._codec.tells(frame, self.progress):
+        if self._tells(frame, self.progress):
             self.progress = self._codec.read_frame(frame, self.progress)
 
     def read_answer(self, body: bytes) -> None:

@@ -246,11 +246,10 @@ def route(blueprint: flask.Blueprint, rule: str, methods: list[str], handler: Ha
 
     def view(**parameters: str) -> flask.Response:
         answer = handler(Incoming(flask.request.environ), **parameters)
-        response = flask.Response(
-            iter(answer), status=answer.status, headers=answer.headers, direct_passthrough=True
+        # The answer itself, not an iterator over it: Flask closes what it is given.
+        return flask.Response(
+            answer, status=answer.status, headers=answer.headers, direct_passthrough=True
         )
-        response.call_on_close(answer.close)
-        return response
 
     view.light = handler  # type: ignore[attr-defined]  # read by dispatch.light_routes
     name = f"{'_'.join(methods)}_{rule}".replace("/", "_").replace(".", "_")

@@ -24,6 +24,8 @@ WHOLE_LIMIT = 256 * 1024
 _TAIL = 64 * 1024
 """How much of a large answer's end is kept to find its usage in."""
 
+_COLON = ord(":")
+
 _HEAD = 512
 """How much of its beginning: the answer's id stands there."""
 
@@ -92,7 +94,7 @@ class StreamRelay(_Relay):
         self._drop_usage = drop_usage
         self._heartbeat_s = config.streaming.keepalive_seconds or None
         self._idle_s = config.idle_timeout
-        self._paid_s = clock.monotonic()
+        self._unpaid_since: float | None = None
         self._first = b""
 
     def begin(self) -> None:
@@ -107,10 +109,7 @@ class StreamRelay(_Relay):
             if not chunk:
                 raise Garbled("the provider's stream ended before its first event")
             pieces.append(chunk)
-            frames = self._cutter.feed(chunk)
-            for frame in frames:
-                self._meter.read_frame(frame)
-            self._check_idle(chunk)
+            frames = self._take(chunk)
             if self._meter.progress.failure is not None:
                 raise self._meter.progress.failure
             if any(not frame.startswith(b":") for frame in frames):
@@ -148,9 +147,8 @@ class StreamRelay(_Relay):
 
     def _next(self) -> bytes | None:
         """More of the answer, a heartbeat, or None at the end."""
-        read, feed = self._reply.read, self._cutter.feed
         while True:
-            chunk = read(self._heartbeat_s)
+            chunk = self._reply.read(self._heartbeat_s)
             if not chunk:
                 if chunk is not None:
                     return None
@@ -158,10 +156,7 @@ class StreamRelay(_Relay):
                 if self._cutter.rest:
                     continue
                 return self._codec.heartbeat
-            frames = feed(chunk)
-            for frame in frames:
-                self._meter.read_frame(frame)
-            self._check_idle(chunk)
+            frames = self._take(chunk)
             if not self._drop_usage:
                 return chunk
             if kept := self._without_usage(frames):
@@ -184,13 +179,24 @@ class StreamRelay(_Relay):
         failure = self._meter.progress.failure
         return failure.blame.value if failure else ""
 
-    def _check_idle(self, chunk: bytes) -> None:
-        # Comments keep a connection open for ever; only payload counts as progress.
+    def _bear_with_comments(self) -> None:
+        """Comments keep a connection open for ever; only payload counts as progress."""
         now = clock.monotonic()
-        if not chunk.startswith(b":"):
-            self._paid_s = now
-        elif now - self._paid_s > self._idle_s:
+        if self._unpaid_since is None:
+            self._unpaid_since = now
+        elif self._idle_s and now - self._unpaid_since > self._idle_s:
             raise TimedOut("the provider sent nothing but comments for too long")
+
+    def _take(self, chunk: bytes) -> list[bytes]:
+        """Read a copy of what has come; the frames it completes."""
+        frames = self._cutter.feed(chunk)
+        for frame in frames:
+            self._meter.read_frame(frame)
+        if chunk[0] == _COLON:
+            self._bear_with_comments()
+        else:
+            self._unpaid_since = None
+        return frames
 
     def _refuse_document(self, pieces: list[bytes]) -> None:
         start = self._cutter.rest[:1]

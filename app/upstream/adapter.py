@@ -209,8 +209,7 @@ class PooledAdapter(BaseAdapter):
         self, connection: Connection, until: float | None, deadline: float | None, *, began: bool
     ) -> bytes:
         try:
-            timeout_s = None if until is None else max(until - clock.monotonic(), 0.0005)
-            data = connection.recv(timeout_s)
+            data = connection.recv_until(until)
         except TimeoutError as error:
             _check_total(deadline, error)
             raise TimedOut("the provider did not begin to answer in time") from error

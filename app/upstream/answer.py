@@ -93,7 +93,7 @@ class Body:
         if self._closed:
             raise Garbled("the provider's answer was closed before its end")
         try:
-            return self._read(None if wait_s is None else clock.monotonic() + wait_s)
+            return self._read(wait_s)
         except BaseException:  # a killed greenlet too: half an answer must not be reused
             self.close()
             raise
@@ -104,8 +104,9 @@ class Body:
             self._closed = True
             self._connection.close()
 
-    def _read(self, wait_until: float | None) -> bytes | None:
+    def _read(self, wait_s: float | None) -> bytes | None:
         data, self._rest = self._rest, b""
+        wait_until = None if wait_s is None else clock.monotonic() + wait_s
         while True:
             if data:
                 payload = self._unframe(data)
@@ -122,23 +123,20 @@ class Body:
             data = more
 
     def _receive(self, wait_until: float | None) -> bytes | None:
-        """One `recv`; None when the wait is over and no limit has passed."""
-        while True:
+        """Whatever comes next; None when the wait is over and no limit has passed."""
+        limit = self._limit()
+        until = limit
+        if wait_until is not None and (limit is None or wait_until < limit):
+            until = wait_until
+        try:
+            return self._connection.recv_until(until)
+        except TimeoutError:
             now = clock.monotonic()
-            limit = self._limit()
             if limit is not None and limit <= now:
                 self._time_out(now)
-            until = limit
-            if wait_until is not None and (limit is None or wait_until < limit):
-                until = wait_until
-            try:
-                # Even a wait of zero looks once.
-                return self._connection.recv(None if until is None else max(until - now, 0.0005))
-            except TimeoutError:
-                if wait_until is not None and clock.monotonic() >= wait_until:
-                    return None
-            except OSError as error:
-                raise Garbled("the provider's answer broke off") from error
+            return None
+        except OSError as error:
+            raise Garbled("the provider's answer broke off") from error
 
     def _limit(self) -> float | None:
         """When the next limit passes: idle or total, whichever is sooner."""

@@ -7,12 +7,13 @@ import contextlib
 import socket
 import ssl
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import certifi
 
 from app import clock
 from app.errors import Overloaded, TimedOut
+from app.upstream.waits import Waits, watch
 
 _IDLE_S = 60.0
 """An idle connection older than this is not used: many providers close theirs at 60 s or later."""
@@ -44,8 +45,11 @@ class Connection:
 
     site: Site
     stream: Stream
+    waits: Waits | None = None
     reused: bool = False
     idle_since: float = 0.0
+    _watcher: Any = None
+    _bare: Any = None
 
     def send(self, data: bytes | memoryview, timeout_s: float | None) -> None:
         """Send all of it; the time limit is for each bit of progress.
@@ -60,10 +64,32 @@ class Connection:
             while rest:
                 rest = rest[self.stream.send(rest[:_PIECE]) :]
 
-    def recv(self, timeout_s: float | None) -> bytes:
-        """Whatever has come, at most 64 KiB; empty when the other side has closed."""
-        self.stream.settimeout(timeout_s)
-        return self.stream.recv(65536) or b""
+    def recv_until(self, until: float | None) -> bytes:
+        """Whatever comes next, at most 64 KiB, read once it is there.
+
+        Args:
+            until: on the monotonic clock; None = no limit. Even a time that has passed allows
+                one look.
+
+        Raises:
+            TimeoutError: nothing came in time.
+            OSError: the connection broke.
+        """
+        if self._bare is None and self.waits is not None:
+            self._watcher = watch(self.stream)
+            self._bare = cast(Any, self.stream)._sock if self._watcher is not None else False
+        if not self._bare or self.waits is None:
+            left = None if until is None else max(until - clock.monotonic(), 0.0005)
+            self.stream.settimeout(left)
+            return self.stream.recv(65536) or b""
+        self.waits.wait(self._watcher, until)
+        while True:
+            try:
+                data: bytes = self._bare.recv(65536)
+            except BlockingIOError:  # woken for nothing
+                self.waits.wait(self._watcher, until)
+            else:
+                return data
 
     def is_stale(self) -> bool:
         """Whether something has come in while the connection was idle; an end, most likely.
@@ -87,6 +113,11 @@ class Connection:
 
     def close(self) -> None:
         """Let go of it at once."""
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher.close()
+            self._watcher = None
+            self._bare = False
         with contextlib.suppress(OSError):
             self.stream.close()
 
@@ -156,6 +187,7 @@ class Dialer:
     def __init__(self, ca_file: str = "") -> None:
         self._ca_file = ca_file or certifi.where()
         self._context: ssl.SSLContext | None = None
+        self._waits = Waits()
 
     def forwards(self, site: Site) -> bool:
         """Whether a proxy is to read our requests to this site and needs whole URLs."""
@@ -173,7 +205,9 @@ class Dialer:
             TimedOut: not in time.
         """
         sock = self.connect(site.host, site.port, deadline)
-        return Connection(site, self.secure(sock, site.host, deadline) if site.tls else sock)
+        if site.tls:
+            return Connection(site, self.secure(sock, site.host, deadline))
+        return Connection(site, sock, self._waits)
 
     def connect(self, host: str, port: int, deadline: float | None) -> socket.socket:
         """Open a plain connection, trying the name's addresses in turn."""

@@ -41,14 +41,18 @@ class Reply:
 
     Attributes:
         headers: as they came, those of the connection included.
+        read: gives whatever payload has come, without framing and compression, within
+            ``wait_s`` seconds: ``b""`` at the end, None when nothing came. Raises ``TimedOut``
+            when the idle or the total limit has passed, ``Garbled`` when the answer broke off.
     """
 
-    __slots__ = ("_raw", "headers", "reason", "status")
+    __slots__ = ("_raw", "headers", "read", "reason", "status")
 
     def __init__(self, status: int, reason: str, headers: list[tuple[str, str]], raw: Raw) -> None:
         self.status = status
         self.reason = reason
         self.headers = headers
+        self.read = raw.read  # bound here: it is called for each piece
         self._raw = raw
 
     def get(self, name: str, default: str = "") -> str:
@@ -58,18 +62,6 @@ class Reply:
             if key.lower() == low:
                 return value
         return default
-
-    def read(self, wait_s: float | None = None) -> bytes | None:
-        """Whatever payload has come, without framing and compression.
-
-        Returns:
-            ``b""`` at the end; None when nothing came within ``wait_s`` seconds.
-
-        Raises:
-            TimedOut: the idle or the total limit has passed.
-            Garbled: the answer broke off, or breaks its framing.
-        """
-        return self._raw.read(wait_s)
 
     def read_all(self, limit: int) -> bytes:
         """The payload to its end, or its first ``limit`` bytes.

@@ -166,6 +166,13 @@ class Dechunker:
         if self._rest:
             data = self._rest + data
             self._rest = b""
+        elif not self._left:
+            # Exactly one whole chunk is how nearly all streamed events arrive.
+            match = _SIZE.match(data)
+            if match is not None and self._trailers < 0:
+                end = match.end() + int(match[1], 16)
+                if len(data) == end + 2 and end > match.end() and data.endswith(b"\r\n"):
+                    return data[match.end() : end]
         payload: list[bytes] = []
         place = 0
         while place < len(data) and not self.ended:

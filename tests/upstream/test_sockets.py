@@ -130,7 +130,7 @@ def test_every_address_of_a_name_is_tried(upstream: ScriptedUpstream) -> None:
     # localhost is ::1 as well on most machines, where nobody listens on this port.
     connection = Dialer().dial(Site("localhost", upstream.port, False), None)
     connection.send(b"GET / HTTP/1.1\r\n\r\n", 5)
-    assert connection.recv(5).startswith(b"HTTP/1.1 404")
+    assert connection.recv_until(None).startswith(b"HTTP/1.1 404")
     connection.close()
 
 

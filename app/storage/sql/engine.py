@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import socket
@@ -91,8 +92,11 @@ def _sqlite_engine(url: URL, busy_timeout_ms: int) -> Engine:
 def make_private(path: Path) -> None:
     """Make a database file that only its owner can read, and its directory."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # SQLite gives its -wal and -shm files the mode of the database.
-    os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    # SQLite gives its -wal and -shm files the mode of the database. A file that is there must
+    # not be opened: closing any descriptor of it would drop the locks that this process's other
+    # connections hold, and whoever closes the database next would delete the log under them.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _postgres_engine(url: URL) -> Engine:
