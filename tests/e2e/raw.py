@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Iterable, Sequence
@@ -95,14 +96,23 @@ class Connection:
     Args:
         port: where it listens.
         receive_buffer: size of the kernel's buffer, small for a client that reads slowly.
+        tls: speak HTTPS with this context.
     """
 
-    def __init__(self, port: int, *, receive_buffer: int = 0) -> None:
+    def __init__(
+        self, port: int, *, receive_buffer: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.sock = socket.socket()
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(_PATIENCE_S)
-        self.sock.connect(("127.0.0.1", port))
+        try:
+            self.sock.connect(("127.0.0.1", port))
+            if tls is not None:
+                self.sock = tls.wrap_socket(self.sock, server_hostname="127.0.0.1")
+        except OSError:
+            self.sock.close()
+            raise
         self._buffer = bytearray()
         self._answer: Answer | None = None
         self._left: int | None = None

@@ -80,13 +80,13 @@ class Speech:
         target = self.base + version + self.path(model or self.model, stream)
         return target.partition("?")[0]
 
-    def stream(self, text: str = "Hello there", **usage: int) -> Reply:
-        """The provider's streamed answer, a chunk a frame."""
-        return answers.streamed(self.frames(text, **usage))
+    def stream(self, text: str = "Hello there", **more: Any) -> Reply:
+        """The provider's streamed answer, a chunk a frame; ``more`` as ``frames`` takes it."""
+        return answers.streamed(self.frames(text, **more))
 
-    def plain(self, text: str = "Hello there", **usage: int) -> Reply:
-        """The provider's answer in one piece."""
-        return answers.whole(self.whole(text, **usage))
+    def plain(self, text: str = "Hello there", **more: Any) -> Reply:
+        """The provider's answer in one piece; ``more`` as ``whole`` takes it."""
+        return answers.whole(self.whole(text, **more))
 
     def error(self, status: int, message: str = "no", **headers: str) -> Reply:
         """The provider's error answer, with the words it uses for this status."""

@@ -24,7 +24,7 @@ TOOL: Any = {
 
 
 def _tool_frames() -> list[bytes]:
-    message = {
+    message: dict[str, Any] = {
         "id": "msg_9",
         "type": "message",
         "role": "assistant",

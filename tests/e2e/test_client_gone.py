@@ -14,7 +14,8 @@ from typing_extensions import override
 from tests.e2e.raw import Connection, request_bytes
 from tests.e2e.speech import CHAT, Speech
 from tests.fakes.gateway import Gateway
-from tests.fakes.upstream import EVENT_STREAM, Pause, Reply, ScriptedUpstream, Step, WaitFor
+from tests.fakes.script import Step
+from tests.fakes.upstream import EVENT_STREAM, Pause, Reply, ScriptedUpstream, WaitFor
 from tests.fakes.waiting import wait_until
 
 LATENCY_S = 0.050
@@ -76,7 +77,7 @@ def test_the_provider_is_let_go_at_once(
 ) -> None:
     reply, read = _reply(phase, speech, never)
     upstream.reply(speech.upstream_path(stream=stream), reply)
-    taken = []
+    taken: list[float] = []
     while len(taken) < TRIES and min(taken, default=1.0) > LATENCY_S:
         taken.append(_leave(gateway, upstream, speech, stream=stream, how=how, read=read))
     assert min(taken) <= LATENCY_S, taken
@@ -120,7 +121,7 @@ def test_a_client_that_has_sent_too_much_is_still_watched(
 ) -> None:
     """Bytes behind the request keep the socket readable; a hang-up behind them counts too."""
     upstream.reply(CHAT.upstream_path(), Reply(before_head=never))
-    taken = []
+    taken: list[float] = []
     for _ in range(TRIES):
         before = len(upstream.requests)
         with Connection(gateway.port) as client:

@@ -14,7 +14,8 @@ import pytest
 from tests.e2e.raw import Answer, Connection, Gone, ask, request_bytes
 from tests.e2e.speech import ALL, Speech, settings
 from tests.fakes.gateway import Gateway
-from tests.fakes.upstream import EVENT_STREAM, Pause, Reply, ScriptedUpstream, Step
+from tests.fakes.script import Step
+from tests.fakes.upstream import EVENT_STREAM, Pause, Reply, ScriptedUpstream
 from tests.fakes.waiting import wait_until
 
 AT_ONCE = 200

@@ -13,7 +13,8 @@ from tests.e2e.raw import Connection, ask, request_bytes
 from tests.e2e.speech import CHAT, GEMINI, MESSAGES, RESPONSES, Speech
 from tests.fakes import answers
 from tests.fakes.gateway import Gateway
-from tests.fakes.upstream import EVENT_STREAM, Reply, ScriptedUpstream, Step, WaitFor
+from tests.fakes.script import Step
+from tests.fakes.upstream import EVENT_STREAM, Reply, ScriptedUpstream, WaitFor
 
 BEAT = b": keep-alive\n\n"
 WITH_COMMENTS = [CHAT, RESPONSES, MESSAGES]

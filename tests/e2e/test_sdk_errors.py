@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
@@ -14,13 +15,14 @@ from google import genai
 from google.genai import errors as genai_errors
 from google.genai import types as genai_types
 
-from tests.e2e.raw import ask
 from tests.e2e.speech import CHAT, GEMINI, MESSAGES, RESPONSES, Speech
 from tests.fakes import answers
 from tests.fakes.gateway import Gateway
 from tests.fakes.upstream import Reply, Reset, ScriptedUpstream
 
 Caller: TypeAlias = Callable[..., Any]
+
+EXAMPLE_KEY = "your-api-key-1"
 
 # The SDKs let their HTTP library speak where a connection breaks in the middle of a body.
 BROKEN = (openai.APIError, anthropic.APIError, genai_errors.APIError, httpx2.TransportError)
@@ -29,7 +31,14 @@ BROKEN = (openai.APIError, anthropic.APIError, genai_errors.APIError, httpx2.Tra
 @pytest.fixture
 def call(gateway: Gateway, speech: Speech) -> Iterator[Caller]:
     """Ask through the SDK of a protocol: ``call(model=…, key=…, text=…, stream=…)``."""
+    with _caller(speech, gateway) as ask:
+        yield ask
+
+
+@contextlib.contextmanager
+def _caller(speech: Speech, gateway: Gateway, **headers: str) -> Iterator[Caller]:
     closing: list[Callable[[], None]] = []
+    extra = {name.replace("_", "-"): value for name, value in headers.items()}
 
     def ask(
         model: str = "", *, key: str = gateway.key, text: str = "hi", stream: bool = False
@@ -39,7 +48,9 @@ def call(gateway: Gateway, speech: Speech) -> Iterator[Caller]:
             client = genai.Client(
                 api_key=key,
                 http_options=genai_types.HttpOptions(
-                    base_url=gateway.url, retry_options=genai_types.HttpRetryOptions(attempts=1)
+                    base_url=gateway.url,
+                    headers=extra,
+                    retry_options=genai_types.HttpRetryOptions(attempts=1),
                 ),
             )
             closing.append(client.close)
@@ -47,14 +58,18 @@ def call(gateway: Gateway, speech: Speech) -> Iterator[Caller]:
                 return list(client.models.generate_content_stream(model=name, contents=text))
             return client.models.generate_content(model=name, contents=text)
         if speech is MESSAGES:
-            claude = anthropic.Anthropic(api_key=key, base_url=gateway.url, max_retries=0)
+            claude = anthropic.Anthropic(
+                api_key=key, base_url=gateway.url, max_retries=0, default_headers=extra
+            )
             closing.append(claude.close)
             asked: Any = {"model": name, "max_tokens": 9}
             asked["messages"] = [{"role": "user", "content": text}]
             if stream:
                 return list(claude.messages.create(**asked, stream=True))
             return claude.messages.create(**asked)
-        client_ = openai.OpenAI(api_key=key, base_url=f"{gateway.url}/v1", max_retries=0)
+        client_ = openai.OpenAI(
+            api_key=key, base_url=f"{gateway.url}/v1", max_retries=0, default_headers=extra
+        )
         closing.append(client_.close)
         if speech is RESPONSES:
             return _listed(client_.responses.create(model=name, input=text, stream=stream), stream)
@@ -62,9 +77,11 @@ def call(gateway: Gateway, speech: Speech) -> Iterator[Caller]:
         made: Any = client_.chat.completions.create(model=name, messages=messages, stream=stream)
         return _listed(made, stream)
 
-    yield ask
-    for close in closing:
-        close()
+    try:
+        yield ask
+    finally:
+        for close in closing:
+            close()
 
 
 def _listed(answer: Any, stream: bool) -> Any:
@@ -227,24 +244,28 @@ def _body(reply: Reply) -> bytes:
     return reply.body
 
 
-def test_an_example_key_on_another_machine_is_forbidden(speech: Speech) -> None:
-    """Only loopback may use a key that everybody knows."""
-    settings = {
-        "api-keys": ["your-api-key-1"],
-        "trusted-proxies": ["127.0.0.1"],
-    }
-    with Gateway(settings) as gateway:
-        path = speech.client_path("demo-echo")
-        headers = [speech.key_header("your-api-key-1")]
-        body = speech.body("demo-echo")
-        assert ask(gateway.port, "POST", path, body, headers).status == 200
-        distant = [*headers, ("X-Forwarded-For", "203.0.113.7")]
-        answer = ask(gateway.port, "POST", path, body, distant)
-        assert answer.status == 403
-        expected = {
-            CHAT.name: "permission_error",
-            RESPONSES.name: "permission_error",
-            MESSAGES.name: "permission_error",
-            GEMINI.name: "PERMISSION_DENIED",
-        }
-        assert speech.error_type(answer.json()) == expected[speech.name]
+@pytest.fixture(scope="module")
+def unsafe() -> Iterator[Gateway]:
+    """A gateway with a key that everybody knows, behind a proxy that tells who calls."""
+    with Gateway({"api-keys": [EXAMPLE_KEY], "trusted-proxies": ["127.0.0.1"]}) as running:
+        yield running
+
+
+def test_an_example_key_on_another_machine_is_forbidden(speech: Speech, unsafe: Gateway) -> None:
+    with _caller(speech, unsafe) as near:
+        near("demo-echo", key=EXAMPLE_KEY)
+    with _caller(speech, unsafe, X_Forwarded_For="203.0.113.7") as far:
+        error = _raises(speech, 403, lambda: far("demo-echo", key=EXAMPLE_KEY))
+    expected = {GEMINI.name: "PERMISSION_DENIED"}
+    assert _word(speech, error) == expected.get(speech.name, "permission_error")
+
+
+def test_a_request_that_names_no_model(
+    speech: Speech, call: Caller, upstream: ScriptedUpstream
+) -> None:
+    if speech is GEMINI:
+        pytest.skip("its model is in the path")
+    error = _raises(speech, 400, lambda: call("   "))
+    assert _word(speech, error) == "invalid_request_error"
+    assert "model" in str(error)
+    assert upstream.requests == []

@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.raw import Answer, Connection, ask, request_bytes
 from tests.e2e.speech import CHAT, GEMINI, MESSAGES, RESPONSES, Speech, settings
 from tests.fakes.gateway import Gateway, free_port
+from tests.fakes.script import Step
 from tests.fakes.upstream import EVENT_STREAM, Pause, Reply, ScriptedUpstream, WaitFor
 
 TOO_LONG_S = 8.0
@@ -76,7 +77,7 @@ def test_a_whole_answer_that_stops_half_way(
     speech: Speech, hasty: Gateway, upstream: ScriptedUpstream, never: WaitFor
 ) -> None:
     body = speech.whole()
-    steps = [body[:40], never, body[40:]]
+    steps: list[Step] = [body[:40], never, body[40:]]
     upstream.reply(speech.upstream_path(), Reply(body=steps))
     _expect_timeout(speech, _ask(hasty, speech, stream=False))
 
@@ -85,7 +86,7 @@ def test_a_stream_that_stops_half_way(
     speech: Speech, hasty: Gateway, upstream: ScriptedUpstream, never: WaitFor
 ) -> None:
     frames = speech.frames("one two three four")
-    steps = [*frames[:3], never, *frames[3:]]
+    steps: list[Step] = [*frames[:3], never, *frames[3:]]
     upstream.reply(
         speech.upstream_path(stream=True),
         Reply(body=steps, headers=EVENT_STREAM, framing="chunked"),

@@ -13,6 +13,7 @@ from tests.e2e.raw import Answer, Connection, ask, request_bytes
 from tests.e2e.speech import CHAT, GEMINI, MESSAGES, RESPONSES, Speech
 from tests.fakes import answers
 from tests.fakes.gateway import Gateway
+from tests.fakes.script import Step
 from tests.fakes.upstream import (
     EVENT_STREAM,
     Close,
@@ -20,7 +21,6 @@ from tests.fakes.upstream import (
     Reply,
     Reset,
     ScriptedUpstream,
-    Step,
     WaitFor,
 )
 
@@ -235,7 +235,8 @@ def _ask_and_go_on(
 ) -> Answer:
     """A stream that goes on only when the client has all of its beginning."""
     gate = threading.Event()
-    reply = Reply(body=[*begun, WaitFor(gate), *then], headers=EVENT_STREAM, framing="chunked")
+    steps: list[Step] = [*begun, WaitFor(gate), *then]
+    reply = Reply(body=steps, headers=EVENT_STREAM, framing="chunked")
     upstream.reply(speech.upstream_path(model, stream=True), reply)
     path, body = speech.client_path(model, stream=True), speech.body(model, stream=True)
     with Connection(gateway.port) as client:
@@ -326,7 +327,7 @@ def test_an_error_as_the_first_event_is_tried_elsewhere(
 
 def test_a_large_answer_that_breaks_is_cut(gateway: Gateway, upstream: ScriptedUpstream) -> None:
     body = CHAT.whole("x" * 2_000_000)
-    steps = [body[:1_000_000], Reset()]
+    steps: list[Step] = [body[:1_000_000], Reset()]
     upstream.reply(
         CHAT.upstream_path(), Reply(body=steps, claimed_length=len(body), keep_alive=False)
     )

@@ -14,7 +14,8 @@ import pytest
 from tests.e2e.raw import Answer, Connection, Gone, ask, request_bytes
 from tests.e2e.speech import CHAT, Speech, settings
 from tests.fakes.gateway import Gateway
-from tests.fakes.upstream import EVENT_STREAM, Reply, ScriptedUpstream, Step, WaitFor
+from tests.fakes.script import Step
+from tests.fakes.upstream import EVENT_STREAM, Reply, ScriptedUpstream, WaitFor
 from tests.fakes.waiting import wait_until
 
 FRAMES = CHAT.frames("one two three")

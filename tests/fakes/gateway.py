@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 Settings: TypeAlias = dict[str, Any]
 
 _START_TRIES = 3
+# It only asks whether somebody answers; tests that care use a context of their own.
+_TRUSTING = ssl._create_unverified_context()
 _START_S = 30.0
 _STOP_S = 45.0
 _OUR_VARIABLES = ("AIPROXY_", "AI_PROXY_", "MANAGEMENT_PASSWORD", "GUNICORN_", "PORT", "WEB_")
@@ -103,7 +106,11 @@ class Gateway:
     @property
     def url(self) -> str:
         """Its address without a path."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._is_tls else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def _is_tls(self) -> bool:
+        return bool(self._settings.get("tls", {}).get("enable"))
 
     @property
     def pid(self) -> int:
@@ -258,7 +265,11 @@ class Gateway:
         return False
 
     def _is_healthy(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = (
+            http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=_TRUSTING)
+            if self._is_tls
+            else http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        )
         try:
             connection.request("GET", "/health")
             return connection.getresponse().status == 200
