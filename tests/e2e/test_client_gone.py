@@ -139,6 +139,25 @@ def test_a_client_that_has_sent_too_much_is_still_watched(
     assert min(taken) <= LATENCY_S, taken
 
 
+def test_a_client_that_leaves_a_large_answer(
+    gateway: Gateway, upstream: ScriptedUpstream, never: WaitFor
+) -> None:
+    """Past the size up to which a whole answer is held back, it goes through piece by piece."""
+    body = CHAT.whole("x" * 2_000_000)
+    steps: list[Step] = [body[:1_000_000], never, body[1_000_000:]]
+    upstream.reply(CHAT.upstream_path(), Reply(body=steps))
+    with Connection(gateway.port) as client:
+        headers = [CHAT.key_header(gateway.key)]
+        client.send(request_bytes("POST", CHAT.client_path(), CHAT.body(), headers))
+        request_id = client.head().request_id
+        client.until(body[:500_000])
+        link = upstream.requests[-1].connection
+    wait_until(lambda: upstream.closed_at(link) is not None, what="the provider is let go")
+    row = gateway.row(request_id)
+    assert (row["status"], row["estimated"]) == (499, 1)
+    assert row["output_tokens"] > 0
+
+
 def test_others_are_not_disturbed(
     gateway: Gateway, upstream: ScriptedUpstream, never: WaitFor
 ) -> None:

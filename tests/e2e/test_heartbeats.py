@@ -15,6 +15,7 @@ from tests.fakes import answers
 from tests.fakes.gateway import Gateway
 from tests.fakes.script import Step
 from tests.fakes.upstream import EVENT_STREAM, Reply, ScriptedUpstream, WaitFor
+from tests.fakes.waiting import wait_until
 
 BEAT = b": keep-alive\n\n"
 WITH_COMMENTS = [CHAT, RESPONSES, MESSAGES]
@@ -229,3 +230,29 @@ def test_beats_do_not_hide_the_next_credential(
         answer = client.rest()
     assert answer.whole
     assert answer.body.replace(BEAT, b"") == b"".join(CHAT.frames("saved"))
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_client_that_leaves_between_beats(
+    stream: bool,
+    speech: Speech,
+    beating: Gateway,
+    upstream: ScriptedUpstream,
+    gate: threading.Event,
+) -> None:
+    """The provider is let go at once, and there is one row."""
+    upstream.reply(
+        speech.upstream_path(stream=stream), Reply(body=b"{}", before_head=WaitFor(gate))
+    )
+    taken: list[float] = []
+    while len(taken) < 3 and min(taken, default=1.0) > 0.050:
+        upstream.requests.clear()
+        with Connection(beating.port) as client:
+            _begin(client, beating, speech, stream=stream)
+            request_id = client.head().request_id  # sent with the first beat
+            link = upstream.requests[-1].connection
+            left = client.close()
+        wait_until(lambda at=link: upstream.closed_at(at) is not None)  # type: ignore[misc]
+        taken.append((upstream.closed_at(link) or 0.0) - left)
+        assert beating.row(request_id)["status"] == 499
+    assert min(taken) <= 0.050, taken

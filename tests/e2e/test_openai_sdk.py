@@ -225,6 +225,24 @@ def test_a_stored_response_is_read_from_the_credential_that_made_it(
         assert [seen.header("authorization") for seen in upstream.requests] == [maker]
 
 
+def test_an_answer_goes_on_with_the_credential_that_began_it(
+    openai_client: openai.OpenAI, upstream: ScriptedUpstream
+) -> None:
+    upstream.reply(
+        RESPONSES.upstream_path(),
+        answers.streamed(RESPONSES.frames("one", answer_id="resp_first")),
+        RESPONSES.plain("two", answer_id="resp_next"),
+    )
+    with openai_client.responses.stream(model=RESPONSES.pair, input="begin") as stream:
+        first = stream.get_final_response()
+    maker = upstream.requests[0].header("authorization")
+    for _ in range(3):
+        openai_client.responses.create(
+            model=RESPONSES.pair, input="go on", previous_response_id=first.id
+        )
+    assert {seen.header("authorization") for seen in upstream.requests} == {maker}
+
+
 def test_input_tokens_of_responses(
     openai_client: openai.OpenAI, upstream: ScriptedUpstream
 ) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import bcrypt
 import psutil
 import pytest
 
@@ -115,6 +116,20 @@ def test_a_new_key_is_live_in_all_workers_within_a_second(
             if taken[-1] <= 1.0:
                 break
     assert min(taken) <= 1.0, taken
+
+
+def test_a_hashed_key_opens_too(pair: Gateway, upstream: ScriptedUpstream) -> None:
+    upstream.reply(CHAT.upstream_path(), CHAT.plain())
+    hashed = bcrypt.hashpw(b"known-by-its-hash", bcrypt.gensalt(4)).decode()
+    with contextlib.ExitStack() as held:
+        workers = _one_to_each(pair, held)
+        pair.edit_config({"api-keys": [pair.key, hashed]})
+        for connection in workers.values():
+            request = _request(pair, "known-by-its-hash")
+            wait_until(lambda to=connection, say=request: _status(to, say) == 200, 5)  # type: ignore[misc]
+            assert _status(connection, _request(pair, "known-by-its-hass")) == 401
+            assert _status(connection, _request(pair, hashed)) == 401
+        pair.edit_config({"api-keys": [pair.key]})
 
 
 def test_a_key_that_was_taken_away_is_refused(pair: Gateway, upstream: ScriptedUpstream) -> None:

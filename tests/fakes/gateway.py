@@ -79,6 +79,7 @@ class Gateway:
         self._log_path = self.directory / "output.log"
         self._environ = dict(environ or {})
         self._process: subprocess.Popen[bytes] | None = None
+        self._family: list[psutil.Process] = []
         self._settings: Settings = {
             "host": "127.0.0.1",
             "workers": workers,
@@ -177,7 +178,9 @@ class Gateway:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process that watches over the workers."""
-        os.kill(self.pid, number)
+        master = psutil.Process(self.pid)
+        self._family = [master, *master.children(recursive=True)]
+        master.send_signal(number)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run one of the gateway's commands on its configuration."""
@@ -209,11 +212,14 @@ class Gateway:
 
     def kill(self) -> None:
         """End every process it started, and remove what it wrote."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(_STOP_S)
-            self._process = None
+        # Once it has ended its number may be somebody else's: only whom we knew is ended then.
+        for process in self._family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._process = None
         shutil.rmtree(self.directory, ignore_errors=True)
 
     # Starting
@@ -227,7 +233,8 @@ class Gateway:
                 return
             lost_the_port = "in use" in self.log()
             if not lost_the_port or attempt == _START_TRIES - 1:
-                raise AssertionError(f"the gateway does not serve:\n{self.log()}")
+                status = self._process.poll()
+                raise AssertionError(f"the gateway does not serve ({status}):\n{self.log()}")
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self._log_path.open("ab") as log:
