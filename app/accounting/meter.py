@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 from app.ir.events import Usage
 from app.protocols.base import Codec, Operation, Progress
@@ -32,37 +33,44 @@ class Meter:
     __slots__ = (
         "_asked",
         "_codec",
-        "_last",
         "_operation",
         "_request_bytes",
-        "_tells",
         "frames",
+        "last",
         "progress",
     )
 
     def __init__(self, codec: Codec, operation: Operation, request_bytes: int) -> None:
         self._codec = codec
-        self._tells = codec.tells
         self._operation = operation
         self._request_bytes = request_bytes
         self._asked = False
-        self._last = b""
+        self.last = b""
         self.frames = 0
         self.progress = Progress()
+
+    @property
+    def tells(self) -> Callable[[bytes, Progress], bool]:
+        """Whether ``read_frame`` would learn from a frame; for the loop over a stream."""
+        return self._codec.tells
 
     def restart(self) -> None:
         """Forget an attempt that failed; another one begins."""
         self.progress = Progress()
         self.frames = 0
-        self._last = b""
+        self.last = b""
         self._asked = True
 
     def read_frame(self, frame: bytes) -> None:
         """Take one frame of a stream."""
         self.frames += 1
-        self._last = frame
-        if self._tells(frame, self.progress):
-            self.progress = self._codec.read_frame(frame, self.progress)
+        self.last = frame
+        if self._codec.tells(frame, self.progress):
+            self.read()
+
+    def read(self) -> None:
+        """Learn from the last frame."""
+        self.progress = self._codec.read_frame(self.last, self.progress)
 
     def read_answer(self, body: bytes) -> None:
         """Take a whole answer, or the start and the end of one that is too large to keep."""
@@ -85,7 +93,7 @@ class Meter:
 
     def _usage_of_cut(self) -> Usage:
         """What a stream has cost that ended early: interim counts, or a token for each frame."""
-        progress = self._codec.read_frame(self._last, self.progress)
+        progress = self._codec.read_frame(self.last, self.progress)
         interim = progress.usage or Usage(
             input_tokens=math.ceil(self._request_bytes / _BYTES_A_TOKEN)
         )

@@ -105,9 +105,16 @@ def _write_sized(client: ClientSocket, head: bytes, answer: Answer) -> None:
 
 
 def _write_chunked(client: ClientSocket, head: bytes, answer: Answer) -> None:
-    send = client.sendall
+    send = client._sock.send
     for piece in answer:
-        if piece:
-            send(b"%b%x\r\n%b\r\n" % (head, len(piece), piece))
-            head = b""
-    send(head + b"0\r\n\r\n")
+        if not piece:
+            continue
+        data = b"%b%x\r\n%b\r\n" % (head, len(piece), piece)
+        head = b""
+        try:
+            sent = send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            client.sendall(data[sent:])
+    client.sendall(head + b"0\r\n\r\n")

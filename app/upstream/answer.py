@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from app import clock
 from app.errors import Garbled, TimedOut
 from app.upstream.sockets import Connection, Pool
@@ -37,10 +39,12 @@ class Body:
         "_closed",
         "_connection",
         "_deadline",
+        "_feed",
         "_head",
         "_idle_s",
         "_inflater",
         "_left",
+        "_looked_at",
         "_moved_at",
         "_pool",
         "_rest",
@@ -63,11 +67,12 @@ class Body:
         self._rest = rest
         self._idle_s = idle_s
         self._deadline = deadline
-        self._moved_at = clock.monotonic()
+        self._moved_at = self._looked_at = clock.monotonic()
         self._left = head.length
         self._chunks = Dechunker() if head.length == CHUNKED else None
         self._inflater = Inflater(head.encoding, _INFLATED_LIMIT) if head.encoding else None
         self._sniffed = bool(head.encoding)
+        self._feed: Callable[[bytes], bytes] | None = None
         self._closed = False
         self.complete = False
         if head.length == 0:
@@ -93,7 +98,36 @@ class Body:
         if self._closed:
             raise Garbled("the provider's answer was closed before its end")
         try:
-            return self._read(wait_s)
+            # Once for each piece of an answer: what could be a function of its own stands in line.
+            data, self._rest = self._rest, b""
+            feed = self._feed
+            while True:
+                if data:
+                    payload = self._unframe(data) if feed is None else feed(data)
+                    if feed is not None and self._chunks is not None and self._chunks.ended:
+                        self._end(surplus=self._chunks.surplus)
+                    if payload:
+                        self._moved_at = self._looked_at = clock.monotonic()
+                        return payload
+                    if self.complete:
+                        return b""
+                limit = self._moved_at + self._idle_s if self._idle_s else self._deadline
+                if self._deadline is not None and limit is not None and self._deadline < limit:
+                    limit = self._deadline
+                until = limit
+                if wait_s is not None and (limit is None or self._looked_at + wait_s < limit):
+                    until = self._looked_at + wait_s
+                try:
+                    data = self._connection.recv_until(until)
+                except TimeoutError:
+                    self._looked_at = now = clock.monotonic()
+                    if limit is not None and limit <= now:
+                        self._time_out(now)
+                    return None
+                except OSError as error:
+                    raise Garbled("the provider's answer broke off") from error
+                if not data:
+                    return self._eof()
         except BaseException:  # a killed greenlet too: half an answer must not be reused
             self.close()
             raise
@@ -103,47 +137,6 @@ class Body:
         if not self._closed:
             self._closed = True
             self._connection.close()
-
-    def _read(self, wait_s: float | None) -> bytes | None:
-        data, self._rest = self._rest, b""
-        wait_until = None if wait_s is None else clock.monotonic() + wait_s
-        while True:
-            if data:
-                payload = self._unframe(data)
-                if payload:
-                    self._moved_at = clock.monotonic()
-                    return payload
-                if self.complete:
-                    return b""
-            more = self._receive(wait_until)
-            if more is None:
-                return None
-            if not more:
-                return self._eof()
-            data = more
-
-    def _receive(self, wait_until: float | None) -> bytes | None:
-        """Whatever comes next; None when the wait is over and no limit has passed."""
-        limit = self._limit()
-        until = limit
-        if wait_until is not None and (limit is None or wait_until < limit):
-            until = wait_until
-        try:
-            return self._connection.recv_until(until)
-        except TimeoutError:
-            now = clock.monotonic()
-            if limit is not None and limit <= now:
-                self._time_out(now)
-            return None
-        except OSError as error:
-            raise Garbled("the provider's answer broke off") from error
-
-    def _limit(self) -> float | None:
-        """When the next limit passes: idle or total, whichever is sooner."""
-        if not self._idle_s:
-            return self._deadline
-        idle = self._moved_at + self._idle_s
-        return idle if self._deadline is None else min(idle, self._deadline)
 
     def _time_out(self, now: float) -> None:
         if self._deadline is not None and self._deadline <= now:
@@ -163,6 +156,8 @@ class Body:
             ended = not self._left
         if not self._sniffed and data:
             self._sniff(data)
+            if self._inflater is None and self._chunks is not None:
+                self._feed = self._chunks.feed  # plain chunks from here on
         if self._inflater is not None:
             data = self._inflater.feed(data)
         if ended:

@@ -82,14 +82,7 @@ class Connection:
             left = None if until is None else max(until - clock.monotonic(), 0.0005)
             self.stream.settimeout(left)
             return self.stream.recv(65536) or b""
-        self.waits.wait(self._watcher, until)
-        while True:
-            try:
-                data: bytes = self._bare.recv(65536)
-            except BlockingIOError:  # woken for nothing
-                self.waits.wait(self._watcher, until)
-            else:
-                return data
+        return self.waits.recv(self._bare, self._watcher, until)
 
     def is_stale(self) -> bool:
         """Whether something has come in while the connection was idle; an end, most likely.

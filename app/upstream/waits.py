@@ -27,31 +27,42 @@ class Waits:
         self._waiting: dict[Waiter[bool], float] = {}
         self._timer: Any = None
 
-    def wait(self, watcher: Any, until: float | None) -> None:
-        """Wait until a watched socket can be read.
+    def recv(self, bare: Any, watcher: Any, until: float | None) -> bytes:
+        """Wait until a socket can be read, then take what is there, at most 64 KiB.
 
         Args:
-            watcher: as made by ``watch``.
+            bare: the operating system's socket, not blocking.
+            watcher: of the same socket, as made by ``watch``.
             until: on the monotonic clock; None = as long as it takes.
 
         Raises:
             TimeoutError: the time is over.
+            OSError: the connection broke.
         """
         hub = gevent.get_hub()
-        waiter: Waiter[bool] = Waiter(hub)
-        if until is not None:
-            self._waiting[waiter] = until
-            if self._timer is None:
-                self._timer = hub.loop.timer(_LOOK_S, _LOOK_S, ref=False)
-                self._timer.start(self._look)
-        watcher.start(waiter.switch, True)
-        try:
-            if not waiter.get():
-                raise TimeoutError
-        finally:
-            watcher.stop()
+        while True:
+            waiter: Waiter[bool] = Waiter(hub)
             if until is not None:
-                self._waiting.pop(waiter, None)
+                self._waiting[waiter] = until
+                if self._timer is None:
+                    self._begin(hub)
+            watcher.start(waiter.switch, True)
+            try:
+                if not waiter.get():
+                    raise TimeoutError
+                data: bytes = bare.recv(65536)
+            except BlockingIOError:  # woken for nothing
+                continue
+            else:
+                return data
+            finally:
+                watcher.stop()
+                if until is not None:
+                    self._waiting.pop(waiter, None)
+
+    def _begin(self, hub: Any) -> None:
+        self._timer = hub.loop.timer(_LOOK_S, _LOOK_S, ref=False)
+        self._timer.start(self._look)
 
     def _look(self) -> None:
         # In the hub. Each switch comes back here when the woken greenlet waits again.
