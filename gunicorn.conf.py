@@ -20,6 +20,7 @@ from app.config.load import load  # noqa: E402
 from app.config.paths import pid_file  # noqa: E402
 from app.config.schema import Config  # noqa: E402
 from app.errors import ConfigError  # noqa: E402
+from app.worker import GRACE_MARGIN_S  # noqa: E402
 
 
 def _load() -> Config:
@@ -42,7 +43,7 @@ worker_connections = _config.worker_connections
 backlog = 4096
 keepalive = 75
 timeout = 120
-graceful_timeout = max(1, int(_config.shutdown_timeout))
+graceful_timeout = max(1, int(_config.shutdown_timeout)) + GRACE_MARGIN_S
 limit_request_line = 8190
 limit_request_fields = 200
 limit_request_field_size = 16380

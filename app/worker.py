@@ -11,18 +11,26 @@ import socket
 from typing import TYPE_CHECKING, Any, cast
 
 import gevent
+import gevent.monkey
 import gevent.socket
 from gunicorn.workers.ggevent import GeventWorker
 from typing_extensions import override
 
+from app import clock
 from app.api.client_socket import ClientSocket
 
 if TYPE_CHECKING:  # the master imports this module and must stay small
     from app.services import Services
 
+GRACE_MARGIN_S = 5
+"""By how much gunicorn's time for a stop is longer than the operator's."""
+
 _LOOK_S = 0.1
 _LINGER_S = 2.0
 _LINGER_BYTES = 16 * 1024 * 1024
+
+
+_NativeSocket = gevent.monkey.get_original("socket", "socket")
 
 
 class GatewayWorker(GeventWorker):
@@ -55,10 +63,16 @@ class GatewayWorker(GeventWorker):
     def _let_idle_go(self) -> None:
         while self.alive:
             gevent.sleep(_LOOK_S)
+        # gunicorn's own time is longer: what is still open when ours is over must be written
+        # down before the master kills.
+        patience = clock.monotonic() + self.cfg.graceful_timeout - GRACE_MARGIN_S
         while True:
+            is_over = clock.monotonic() >= patience
             for descriptor, client in list(self._connections.items()):
                 if descriptor not in self._busy:
-                    _end(client)
+                    _shut(client, socket.SHUT_RD)
+                elif is_over:
+                    _shut(client, socket.SHUT_RDWR)
             gevent.sleep(_LOOK_S)
 
     @override
@@ -103,11 +117,20 @@ def _linger(client: Any) -> None:
             left -= len(dropped)
 
 
-def _end(client: Any) -> None:
+def _shut(client: Any, how: int) -> None:
+    """End a connection as its other side would: whoever reads it sees the end.
+
+    gevent's own ``shutdown`` would raise in the greenlet that reads.
+    """
+    bare = _NativeSocket(fileno=client.fileno()) if client.fileno() >= 0 else None
+    if bare is None:
+        return
     try:
-        client.shutdown(socket.SHUT_RD)
+        bare.shutdown(how)
     except OSError:
         return
+    finally:
+        bare.detach()
 
 
 def forward_reload(server: Any) -> None:

@@ -22,6 +22,8 @@ _METERED = frozenset(
     }
 )
 
+_WRITING = frozenset({Operation.GENERATE, Operation.COMPLETE, Operation.COMPACT})
+
 
 class Meter:
     """Counts what one exchange uses.
@@ -37,6 +39,7 @@ class Meter:
         "_request_bytes",
         "frames",
         "last",
+        "passed_bytes",
         "progress",
     )
 
@@ -47,6 +50,7 @@ class Meter:
         self._asked = False
         self.last = b""
         self.frames = 0
+        self.passed_bytes = 0
         self.progress = Progress()
 
     @property
@@ -60,6 +64,12 @@ class Meter:
         self.frames = 0
         self.last = b""
         self._asked = True
+        self.passed_bytes = 0
+
+    def forget(self) -> None:
+        """Take an attempt as not made: the provider refused it, so it has cost nothing."""
+        self.restart()
+        self._asked = False
 
     def read_frame(self, frame: bytes) -> None:
         """Take one frame of a stream."""
@@ -87,9 +97,14 @@ class Meter:
             return Usage()
         return Usage(
             input_tokens=math.ceil(self._request_bytes / _BYTES_A_TOKEN),
-            output_tokens=self.frames,
+            output_tokens=self.frames or self._output_of_bytes(),
             estimated=True,
         )
+
+    def _output_of_bytes(self) -> int:
+        if self._operation not in _WRITING:  # the bytes of an embedding are no output
+            return 0
+        return math.ceil(self.passed_bytes / _BYTES_A_TOKEN)
 
     def _usage_of_cut(self) -> Usage:
         """What a stream has cost that ended early: interim counts, or a token for each frame."""

@@ -109,6 +109,7 @@ class Exchange:
 
     def record(self, status: int, blame: str) -> UsageRecord:
         """What the ledger keeps of this exchange."""
+        self.meter.passed_bytes = self.bytes_out
         candidate = self.candidate
         credential = candidate.credential if candidate else None
         return UsageRecord(

@@ -167,8 +167,10 @@ class Pipeline:
         try:
             relay = self._relay(exchange, candidate, reply, drop_usage=drop_usage)
             relay.begin()
-        except BaseException:
+        except BaseException as error:
             reply.close()
+            if isinstance(error, UpstreamError) and error.reply is not None:
+                exchange.meter.forget()
             raise
         exchange.forget_request()
         return relay
