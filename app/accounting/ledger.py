@@ -26,7 +26,8 @@ class UsageRecord:
         credential_id: empty when no upstream was asked.
         protocol: the client's protocol.
         status: the HTTP status the client saw; 499 when it left early.
-        blame: slug of ``Blame``, ``client`` for a refused request, empty for a success.
+        blame: slug of ``Blame``, ``client`` for a refused request, ``gateway`` for a fault of ours,
+            empty for a success.
         ttft_ms: request received → first byte of the answer handed to the client; None = none.
         duration_ms: request received → end.
         answer_id: the provider's id of the answer, empty when not seen.

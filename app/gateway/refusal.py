@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from app.errors import CredentialRefused, ErrorReply, GatewayError, UpstreamError
+from app.errors import (
+    Blame,
+    ClientError,
+    CredentialRefused,
+    ErrorReply,
+    GatewayError,
+    NoCandidate,
+    UpstreamError,
+)
 from app.protocols.base import Codec
 
 
@@ -26,7 +34,15 @@ def shown_status(codec: Codec, error: GatewayError) -> int:
 
 def blame_of(error: GatewayError) -> str:
     """The slug a failed exchange is written down with."""
-    return error.blame.value if isinstance(error, UpstreamError) else "client"
+    match error:
+        case UpstreamError():
+            return error.blame.value
+        case NoCandidate():
+            return Blame.CREDENTIAL.value
+        case ClientError():
+            return "client"
+        case _:
+            return "gateway"
 
 
 def late_failure(codec: Codec, error: GatewayError, request_id: str, *, stream: bool) -> bytes:
