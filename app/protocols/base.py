@@ -89,14 +89,6 @@ class ModelInfo:
     output_limit: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Splice:
-    """A request's bytes ready to be sent: pieces whose concatenation is the body."""
-
-    pieces: tuple[bytes | memoryview, ...]
-    length: int = field(default=0)
-
-
 class Codec(ABC):
     """One protocol, for clients and for upstreams."""
 
