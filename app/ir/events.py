@@ -1,6 +1,7 @@
 """The steps of an answer, in no vendor's shape, and the grammar they keep.
 
-    Start (Open Delta* Shut)* Finish      with Usage at any point between Start and Finish
+    Start (Open (Delta | Cite)* Shut)* Finish   with UsageEvent anywhere between Start and Finish,
+                                                and Flush anywhere at all
 
 A whole answer is a stream that came at once: both are the same events.
 """
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from app.errors import Garbled
+from app.ir.parts import Citation, Media, Seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,10 @@ class PartKind(enum.Enum):
     """What a part of an answer is."""
 
     TEXT = "text"
+    REFUSAL = "refusal"
     THINKING = "thinking"
     TOOL_CALL = "tool_call"
+    MEDIA = "media"
 
 
 class FinishReason(enum.Enum):
@@ -64,8 +68,15 @@ class FinishReason(enum.Enum):
 
     STOP = "stop"
     LENGTH = "length"
+    WINDOW = "window"
+    """The context window is full."""
+
     TOOL_CALLS = "tool_calls"
     REFUSAL = "refusal"
+    """The model declined, or a filter stopped it."""
+
+    PAUSE = "pause"
+    """Claude's server tools want to go on; the answer is to be sent back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +90,18 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A part begins; ``call_id`` and ``name`` belong to tool calls."""
+    """A part begins.
+
+    ``call_id``, ``name``, ``namespace`` and ``custom`` belong to tool calls and mean what they
+    mean in ``ToolCall``; ``media`` is all of a medium, which has no deltas.
+    """
 
     kind: PartKind
     call_id: str = ""
     name: str = ""
+    namespace: str = ""
+    custom: bool = False
+    media: Media | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +112,22 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
-class Shut:
-    """The open part is whole; ``signature`` proves a thinking part to its issuer."""
+class Cite:
+    """Where the open text comes from."""
 
-    signature: str = ""
+    citation: Citation
+
+
+@dataclass(frozen=True, slots=True)
+class Shut:
+    """The open part is whole.
+
+    ``seal`` proves a thinking part, a call or a text to its issuer. ``redacted`` marks thinking
+    whose words the issuer keeps to itself.
+    """
+
+    seal: Seal | None = None
+    redacted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +139,25 @@ class UsageEvent:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The answer is whole."""
+    """The answer is whole.
+
+    ``stop_sequence`` names the stop string that was met, ``detail`` says why a model declined.
+    """
 
     reason: FinishReason
+    stop_sequence: str = ""
+    detail: str = ""
 
 
-Event = Start | Open | Delta | Shut | UsageEvent | Finish
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Nothing more has come for now: what has been written is to be handed out.
+
+    Decoders make one of each empty frame, encoders make an empty piece of each one.
+    """
+
+
+Event = Start | Open | Delta | Cite | Shut | UsageEvent | Finish | Flush
 
 
 def check(events: Iterable[Event]) -> Iterator[Event]:
@@ -132,7 +175,7 @@ def check(events: Iterable[Event]) -> Iterator[Event]:
             case Open():
                 fits = started and not is_open and not finished
                 is_open = True
-            case Delta():
+            case Delta() | Cite():
                 fits = is_open
             case Shut():
                 fits = is_open
@@ -142,6 +185,8 @@ def check(events: Iterable[Event]) -> Iterator[Event]:
             case Finish():
                 fits = started and not is_open and not finished
                 finished = True
+            case Flush():
+                fits = True
         if not fits:
             raise Garbled(f"the answer is out of order at {type(event).__name__}")
         yield event

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.ir.events import (
+    Cite,
     Delta,
     Event,
     Finish,
     FinishReason,
+    Flush,
     Open,
     PartKind,
     Shut,
@@ -18,6 +20,7 @@ from app.ir.events import (
     UsageEvent,
     check,
 )
+from app.ir.parts import Citation, Media, Seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,12 @@ class Part:
     text: str
     call_id: str = ""
     name: str = ""
-    signature: str = ""
+    namespace: str = ""
+    custom: bool = False
+    seal: Seal | None = None
+    redacted: bool = False
+    media: Media | None = None
+    citations: tuple[Citation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,8 @@ class Answer:
     parts: tuple[Part, ...]
     usage: Usage | None
     reason: FinishReason
+    stop_sequence: str = ""
+    detail: str = ""
 
 
 def fold(events: Iterable[Event]) -> Answer:
@@ -52,25 +62,53 @@ def fold(events: Iterable[Event]) -> Answer:
     start = Start("", "", 0)
     opened = Open(PartKind.TEXT)
     pieces: list[str] = []
+    citations: list[Citation] = []
     parts: list[Part] = []
     usage: Usage | None = None
-    reason = FinishReason.STOP
+    finish = Finish(FinishReason.STOP)
     for event in check(events):
         match event:
             case Start():
                 start = event
             case Open():
-                opened, pieces = event, []
+                opened, pieces, citations = event, [], []
             case Delta(text):
                 pieces.append(text)
-            case Shut(signature):
-                text = "".join(pieces)
-                parts.append(Part(opened.kind, text, opened.call_id, opened.name, signature))
+            case Cite(citation):
+                citations.append(citation)
+            case Shut():
+                parts.append(_part(opened, "".join(pieces), tuple(citations), event))
             case UsageEvent(usage):
                 pass
-            case Finish(reason):
+            case Finish():
+                finish = event
+            case Flush():
                 pass
-    return Answer(start.answer_id, start.model, start.created_s, tuple(parts), usage, reason)
+    return Answer(
+        start.answer_id,
+        start.model,
+        start.created_s,
+        tuple(parts),
+        usage,
+        finish.reason,
+        finish.stop_sequence,
+        finish.detail,
+    )
+
+
+def _part(opened: Open, text: str, citations: tuple[Citation, ...], shut: Shut) -> Part:
+    return Part(
+        kind=opened.kind,
+        text=text,
+        call_id=opened.call_id,
+        name=opened.name,
+        namespace=opened.namespace,
+        custom=opened.custom,
+        seal=shut.seal,
+        redacted=shut.redacted,
+        media=opened.media,
+        citations=citations,
+    )
 
 
 def settle(reason: FinishReason, called: bool) -> FinishReason:

@@ -11,6 +11,10 @@ from typing import ClassVar
 
 from app.errors import GatewayError, UpstreamError
 from app.ir.events import Event, Usage
+from app.ir.parts import MediaKind
+from app.ir.request import Loss, Request
+from app.ir.traits import UNKNOWN, Traits
+from app.protocols.names import NO_NAMES, ToolNames
 from app.wire.sse import data_of
 
 
@@ -89,10 +93,46 @@ class ModelInfo:
     output_limit: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom a request is written for.
+
+    Attributes:
+        model: the upstream's name.
+        traits: of that model.
+        is_official: the protocol's own maker, which knows all of its members; other hosts know
+            the common ones (a Chat host gets ``max_tokens``, no ``developer`` role, and so on).
+        include_usage: whether a Chat host may be asked for usage in streams.
+    """
+
+    model: str
+    traits: Traits = UNKNOWN
+    is_official: bool = True
+    include_usage: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A request in a protocol's own words.
+
+    ``names`` brings the tool names of the answer back to those of the client.
+    """
+
+    body: bytes
+    losses: tuple[Loss, ...] = ()
+    names: ToolNames = NO_NAMES
+
+
 class Codec(ABC):
     """One protocol, for clients and for upstreams."""
 
     name: ClassVar[str]
+    issuer: ClassVar[str]
+    """Who makes the seals of this protocol: ``anthropic``, ``openai``, ``google``."""
+
+    media_by_url: ClassVar[frozenset[MediaKind]] = frozenset()
+    """What an upstream of this protocol fetches by itself; all else must be sent as bytes."""
+
     heartbeat: ClassVar[bytes] = b": keep-alive\n\n"
     """Bytes a waiting stream may hold between two frames without any client minding."""
 
@@ -136,6 +176,52 @@ class Codec(ABC):
         Args:
             body: all of it, or of a huge one the last 64 KiB; its first bytes may stand in front.
             progress: what is known already.
+        """
+
+    @abstractmethod
+    def decode_request(
+        self, body: bytes | bytearray, operation: Operation, *, model: str, stream: bool
+    ) -> Request:
+        """Read a client's request.
+
+        Args:
+            body: as it came, already peeked at.
+            operation: generating or counting; both hold the same request.
+            model: as the client named it.
+            stream: whether the client wants a stream.
+
+        Raises:
+            BadRequest: a member has the wrong shape; the message names it.
+        """
+
+    @abstractmethod
+    def encode_request(self, request: Request, target: Target) -> Encoded:
+        """Write a request for an upstream. ``request`` is tidy, see ``app.ir.tidy``.
+
+        Raises:
+            Untranslatable: it holds content that this protocol or this model cannot be given;
+                the message names it. A knob is a loss instead.
+        """
+
+    @abstractmethod
+    def decode_answer(self, body: bytes) -> Iterator[Event]:
+        """Read an upstream's whole answer as events, the same that its stream would give.
+
+        Raises:
+            Garbled: it is no answer of this protocol.
+            UpstreamError: it is an error inside a 200.
+        """
+
+    @abstractmethod
+    def decode_stream(self, frames: Iterable[bytes]) -> Iterator[Event]:
+        """Read an upstream's stream, frame by frame, each event as soon as it is known.
+
+        An empty frame means that nothing more has come for now and becomes ``Flush``. The end
+        of the frames before the protocol's own end gives no ``Finish``, so that ``check`` sees it.
+
+        Raises:
+            Garbled: a frame is no frame of this protocol.
+            UpstreamError: the upstream put an error into the stream.
         """
 
     @abstractmethod
