@@ -1,0 +1,45 @@
+"""Members of a request that cannot be left out for a target that has no word for them."""
+
+from __future__ import annotations
+
+from app.errors import Untranslatable
+from app.ir.request import Loss, Request
+
+REFUSED = frozenset(
+    {
+        "previous_response_id",
+        "conversation",
+        "item_reference",
+        "prompt",
+        "background",
+        "cached_content",
+        "file_id",
+        "container",
+        "thread",
+        "mcp_servers",
+    }
+)
+"""Extras that stand for content the gateway does not have, or for a promise it cannot keep."""
+
+
+def refuse_foreign(request: Request, protocol: str) -> tuple[Loss, ...]:
+    """Look at the extras that another protocol brought along; ``protocol`` keeps its own.
+
+    Returns:
+        The losses of those that may be left out, without doubles.
+
+    Raises:
+        Untranslatable: one stands for content; the message names it.
+    """
+    losses: dict[str, Loss] = {}
+    for extra in request.extras:
+        if extra.protocol == protocol:
+            continue
+        if extra.what in REFUSED:
+            raise Untranslatable(
+                f"`{extra.what}` refers to what only the provider of its own protocol keeps; the"
+                " provider chosen for this model cannot be given it",
+                details={"param": extra.what},
+            )
+        losses[extra.what] = Loss(extra.what)
+    return tuple(losses.values())
