@@ -14,9 +14,7 @@ REFUSED = frozenset(
         "background",
         "cached_content",
         "file_id",
-        "container",
         "thread",
-        "mcp_servers",
     }
 )
 """Extras that stand for content the gateway does not have, or for a promise it cannot keep."""
