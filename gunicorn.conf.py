@@ -65,6 +65,7 @@ def on_starting(server: Any) -> None:
         level=logging.WARNING,
         format="time=%(asctime)s level=%(levelname)s pid=%(process)d logger=%(name)s %(message)s",
     )
+    _create_database()
 
 
 def when_ready(server: Any) -> None:
@@ -86,6 +87,25 @@ def worker_exit(server: Any, worker: Any) -> None:
     application = getattr(worker, "wsgi", None)
     if application is not None:
         application.extensions["services"].stop()
+
+
+def _create_database() -> None:
+    """Make a new SQLite database in a process of its own.
+
+    A worker would do it as well, and then keep 10 MB of migration code for the rest of its life.
+    """
+    if _config.database_url or (Path(_config.data_dir) / "aiproxyapi.db").exists():
+        return
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    try:
+        from app.storage import prepare
+
+        prepare("", Path(_config.data_dir))
+    finally:
+        os._exit(0)  # a failure is met again, and told, by the first worker
 
 
 def _raise_descriptor_limit() -> None:

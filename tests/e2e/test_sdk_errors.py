@@ -201,13 +201,10 @@ def test_the_provider_says_when_to_come_back(
     assert error.response.headers["retry-after"] == "9"
 
 
-def test_googles_hint_becomes_a_header(
-    gateway: Gateway, call: Caller, speech: Speech, upstream: ScriptedUpstream
-) -> None:
-    if speech is not GEMINI:
-        pytest.skip("the hint is Google's")
+def test_googles_hint_becomes_a_header(gateway: Gateway, upstream: ScriptedUpstream) -> None:
     upstream.reply(GEMINI.upstream_path(), answers.gemini_error(429, "quota"))
-    error = _raises(speech, 429, call)
+    with _caller(GEMINI, gateway) as ask:
+        error = _raises(GEMINI, 429, ask)
     assert error.response.headers["retry-after"] == "17"
 
 
@@ -260,12 +257,12 @@ def test_an_example_key_on_another_machine_is_forbidden(speech: Speech, unsafe: 
     assert _word(speech, error) == expected.get(speech.name, "permission_error")
 
 
+@pytest.mark.parametrize("speech", [CHAT, RESPONSES, MESSAGES], ids=lambda speech: speech.name)
 def test_a_request_that_names_no_model(
-    speech: Speech, call: Caller, upstream: ScriptedUpstream
+    speech: Speech, gateway: Gateway, upstream: ScriptedUpstream
 ) -> None:
-    if speech is GEMINI:
-        pytest.skip("its model is in the path")
-    error = _raises(speech, 400, lambda: call("   "))
+    with _caller(speech, gateway) as ask:
+        error = _raises(speech, 400, lambda: ask("   "))
     assert _word(speech, error) == "invalid_request_error"
     assert "model" in str(error)
     assert upstream.requests == []

@@ -327,13 +327,20 @@ def test_an_error_as_the_first_event_is_tried_elsewhere(
 
 def test_a_large_answer_that_breaks_is_cut(gateway: Gateway, upstream: ScriptedUpstream) -> None:
     body = CHAT.whole("x" * 2_000_000)
-    steps: list[Step] = [body[:1_000_000], Reset()]
+    gate = threading.Event()
+    steps: list[Step] = [body[:1_000_000], WaitFor(gate), Reset()]
     upstream.reply(
         CHAT.upstream_path(), Reply(body=steps, claimed_length=len(body), keep_alive=False)
     )
-    answer = _ask(gateway, CHAT, CHAT.model, stream=False)
-    assert answer.status == 200
+    with Connection(gateway.port) as client:
+        headers = [CHAT.key_header(gateway.key)]
+        client.send(request_bytes("POST", CHAT.client_path(), CHAT.body(), headers))
+        assert client.head().status == 200
+        client.until(body[:500_000])
+        gate.set()
+        answer = client.rest()
     assert not answer.whole
     assert body.startswith(answer.body)
     row = gateway.row(answer.request_id)
     assert (row["blame"], row["estimated"]) == ("upstream", 1)
+    assert row["output_tokens"] > 0
