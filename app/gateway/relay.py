@@ -51,7 +51,7 @@ def stream_headers(reply: Reply) -> list[tuple[str, str]]:
     return headers
 
 
-class _Relay:
+class Relayed:
     """What both kinds of relay share: the reply, the books, and an end that comes only once."""
 
     def __init__(self, exchange: Exchange, reply: Reply, save: Save) -> None:
@@ -77,7 +77,7 @@ class _Relay:
             self._save(self._exchange, status, blame)
 
 
-class StreamRelay(_Relay):
+class StreamRelay(Relayed):
     """Server-sent events, handed out the moment they arrive.
 
     Made by ``begin``, which waits for the first event: until then a failure may still go to the
@@ -223,7 +223,7 @@ class StreamRelay(_Relay):
         return b"".join([frame for frame in frames if not is_extra(frame)])
 
 
-class WholeRelay(_Relay):
+class WholeRelay(Relayed):
     """An answer that is not streamed to the client as events."""
 
     def __init__(self, exchange: Exchange, reply: Reply, save: Save) -> None:
@@ -305,7 +305,7 @@ class WholeRelay(_Relay):
         yield held
 
 
-class ArrayRelay(_Relay):
+class ArrayRelay(Relayed):
     """A stream that comes as one JSON array, piece by piece.
 
     Source: protocols of Gemini, ``streamGenerateContent`` without ``alt=sse``.

@@ -139,7 +139,7 @@ def _bounded(node: Node, kind: str, hints: list[str]) -> Node:
         if not _is_number(edge):
             continue
         if kind == "integer":
-            moved = (math.floor(edge) if step > 0 else math.ceil(edge)) + step
+            moved: float = (math.floor(edge) if step > 0 else math.ceil(edge)) + step
             said = node.get(inclusive)
             if _is_number(said):
                 moved = max(said, moved) if step > 0 else min(said, moved)

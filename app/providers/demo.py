@@ -30,6 +30,7 @@ from app.ir.events import (
     Usage,
     UsageEvent,
 )
+from app.ir.parts import Seal
 from app.protocols.base import ModelInfo, Operation
 from app.providers.base import Provider, Signer
 from app.providers.demo_prompt import Prompt, Tool, completion_prompt, read_prompt
@@ -175,7 +176,8 @@ def _answer(model: str, prompt: Prompt, start: Start) -> Iterator[Event]:
     if model == THINKING:
         thought = f"The user says: {prompt.text or 'nothing'}\nI shall repeat it."
         digest = hashlib.sha256(thought.encode("utf-8", "replace")).digest()
-        yield from _part(Open(PartKind.THINKING), thought, base64.b64encode(digest).decode())
+        seal = Seal("demo", base64.b64encode(digest).decode())
+        yield from _part(Open(PartKind.THINKING), thought, seal)
     if tool is not None:
         text = orjson.dumps(sample_of(tool.schema)).decode()
         yield from _part(Open(PartKind.TOOL_CALL, f"call_{start.answer_id[-32:]}", tool.name), text)
@@ -208,11 +210,11 @@ def _tool(prompt: Prompt) -> Tool | None:
     return next(iter(named or prompt.tools), None)
 
 
-def _part(opened: Open, text: str, signature: str = "") -> Iterator[Event]:
+def _part(opened: Open, text: str, seal: Seal | None = None) -> Iterator[Event]:
     yield opened
     for piece in _pieces(text):
         yield Delta(piece)
-    yield Shut(signature)
+    yield Shut(seal)
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -1,0 +1,204 @@
+"""Another protocol upstream: decode, check, encode.
+
+A stream is a chain of generators. Its first link reads what has arrived, cut into frames, and an
+empty frame when nothing more is there; the empty frame comes out at the far end as an empty piece,
+which is the sign to hand out what has been written. So a burst of frames leaves in one send, and
+nothing waits for more than has come.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+
+import orjson
+
+from app.accounting.meter import Meter
+from app.errors import Garbled, UpstreamError
+from app.gateway.exchange import Exchange
+from app.gateway.relay import Cut, Save, Relayed
+from app.ir.events import Event, Finish, Start, UsageEvent, check
+from app.protocols import CODECS
+from app.protocols.base import Codec, Encoded, Operation, Progress, Shape
+from app.protocols.gemini_generate import as_array
+from app.upstream.transport import Reply
+from app.wire.sse import FrameCutter
+
+ANSWER_LIMIT = 256 * 1024 * 1024
+"""Bytes of a whole answer; one is held in memory while it is translated."""
+
+Link = Callable[[Iterable[Event]], Iterator[Event]]
+"""Something events pass through on their way."""
+
+
+def losses_header(encoded: Encoded) -> list[tuple[str, str]]:
+    """What could not be said, by name, for whoever looks."""
+    names = sorted({loss.name for loss in encoded.losses})
+    return [("X-Aiproxy-Loss", ", ".join(names))] if names else []
+
+
+class Translation(Relayed):
+    """An answer of one protocol told in another, streamed or whole as the client asked."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        reply: Reply,
+        save: Save,
+        *,
+        source: Codec,
+        encoded: Encoded,
+        remember: Link,
+    ) -> None:
+        super().__init__(exchange, reply, save)
+        self.status = 200
+        self._source = source
+        self._names = encoded.names
+        self._remember = remember
+        self._meter: Meter = exchange.meter
+        self._heartbeat_s = exchange.snapshot.config.streaming.keepalive_seconds or None
+        self._finished = False
+        self._silent = False
+        self._pieces: Iterator[bytes] = iter(())
+        self._first = b""
+        self._frames = 0
+        self.headers = [*self._answer_headers(), *losses_header(encoded)]
+
+    def begin(self) -> None:
+        """Wait for the first event, or for all of an answer that is not streamed.
+
+        Raises:
+            UpstreamError: it is an error, or breaks its protocol.
+        """
+        if self._exchange.peek.stream:
+            self._begin_stream()
+        else:
+            self._begin_whole()
+
+    def _answer_headers(self) -> list[tuple[str, str]]:
+        stream = self._exchange.peek.stream
+        kind = "application/json"
+        if stream and not self._is_array():
+            kind = "text/event-stream; charset=utf-8"
+        headers = [("Content-Type", kind)]
+        if stream:
+            headers += [("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")]
+        return headers
+
+    def _is_array(self) -> bool:
+        exchange = self._exchange
+        return exchange.codec.model_in_path and "alt=sse" not in exchange.query
+
+    def _events(self, decoded: Iterable[Event]) -> Iterator[Event]:
+        return self._remember(self._watch(self._names.restore(check(decoded))))
+
+    def _watch(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Read the events on their way: usage, the end, and the name the client asked for."""
+        for event in events:
+            match event:
+                case Start():
+                    self._note(answer_id=event.answer_id)
+                    yield dataclasses.replace(event, model=self._exchange.model)
+                    continue
+                case UsageEvent():
+                    self._note(usage=event.usage)
+                case Finish():
+                    self._finished = True
+                    self._note(finished=True, last=True)
+                case _:
+                    pass
+            yield event
+
+    def _note(self, **known: object) -> None:
+        progress: Progress = self._meter.progress
+        self._meter.progress = dataclasses.replace(progress, **known)  # type: ignore[arg-type]  # its own fields
+
+    def _shape(self) -> Shape:
+        exchange = self._exchange
+        echo = orjson.loads(exchange.body) if exchange.codec.name == "openai_responses" else {}
+        return Shape(include_usage=exchange.peek.wants_usage, echo=echo)
+
+    def _begin_whole(self) -> None:
+        body = self._reply.read_all(ANSWER_LIMIT)
+        if self._reply.get("content-type").lower().startswith("text/event-stream"):
+            decoded = self._source.decode_stream(FrameCutter().feed(body + b"\n\n"))
+        else:
+            decoded = self._source.decode_answer(body)
+        encoded = self._exchange.codec.encode_answer(self._events(decoded), self._shape())
+        self._first = encoded
+        self.headers.append(("Content-Length", str(len(encoded))))
+        self._reply.close()
+
+    def _begin_stream(self) -> None:
+        pieces = self._exchange.codec.encode_stream(self._events(self._decoded()), self._shape())
+        self._pieces = as_array(pieces) if self._is_array() else pieces
+        while not self._first:
+            first = self._gather()
+            if first is None:
+                raise Garbled("the provider's stream ended before its first event")
+            self._first = first
+
+    def _decoded(self) -> Iterator[Event]:
+        if not self._reply.get("content-type").lower().startswith("text/event-stream"):
+            # A provider that does not stream, or an error document with status 200.
+            return self._source.decode_answer(self._reply.read_all(ANSWER_LIMIT))
+        return self._source.decode_stream(self._arriving())
+
+    def _arriving(self) -> Iterator[bytes]:
+        """The frames of the upstream's stream; an empty one after each piece."""
+        cutter = FrameCutter()
+        while (chunk := self._reply.read(self._heartbeat_s)) != b"":
+            self._silent = chunk is None
+            if chunk is not None:
+                frames = cutter.feed(chunk)
+                self._meter.frames += len(frames)
+                yield from frames
+            yield b""
+        yield from cutter.flush()
+        if cutter.rest:
+            yield cutter.rest + b"\n\n"
+
+    def _gather(self) -> bytes | None:
+        """What has been written up to the next pause; None at the end."""
+        written: list[bytes] = []
+        for piece in self._pieces:
+            if not piece:
+                return b"".join(written)
+            written.append(piece)
+        return b"".join(written) or None
+
+    def __iter__(self) -> Iterator[bytes]:
+        exchange = self._exchange
+        exchange.hand_out(0)
+        piece: bytes | None = self._first
+        try:
+            while piece is not None:
+                if not piece and self._silent and not self._is_array():
+                    piece = exchange.codec.heartbeat
+                if piece:
+                    exchange.bytes_out += len(piece)
+                    if self._finished:
+                        # Written down first: from here on the client may hold a whole answer.
+                        self._settle(self.status, "")
+                    yield piece
+                if not exchange.peek.stream:
+                    return
+                piece = self._gather()
+            self._settle(self.status, "")
+        except UpstreamError as error:
+            self._settle(200, error.blame.value)
+            yield exchange.codec.encode_stream_error(
+                error, exchange.id, sequence=self._meter.frames
+            )
+            raise Cut from error
+
+
+def protocol_for(exchange: Exchange, spoken: tuple[str, ...]) -> Codec:
+    """The codec to ask a provider with: the client's own where it speaks it, else its first."""
+    if exchange.codec.name in spoken:
+        return exchange.codec
+    return CODECS[spoken[0]]
+
+
+TRANSLATED = frozenset({Operation.GENERATE, Operation.COMPLETE, Operation.COUNT_TOKENS})
+"""What can be asked of a provider that speaks another protocol."""
