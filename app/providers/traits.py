@@ -35,7 +35,7 @@ def traits_of(model: str, provider: str = "") -> Traits:
     Args:
         model: the upstream's name. The maker in front (``anthropic/``, ``models/``), the variant
             behind a colon, a date, and dots for dashes in versions do not matter.
-        provider: the provider's name; only the makers are sure to enforce their signatures.
+        provider: the provider's name; only the makers insist on their own signatures.
     """
     name = _plain(model)
     for pattern, traits in _PATTERNS:
@@ -45,7 +45,7 @@ def traits_of(model: str, provider: str = "") -> Traits:
 
 
 def _as_hosted(traits: Traits, provider: str) -> Traits:
-    """Other hosts speak Chat, which has no place for a signature they could insist on."""
+    """Hosts between us and the maker keep signatures themselves: Chat has no sure place for them."""
     if traits.needs_call_seal and provider and not is_official(provider):
         return replace(traits, needs_call_seal=False)
     return traits
@@ -129,6 +129,7 @@ _GEMINI_3 = replace(
 # --- OpenAI ----------------------------------------------------------------------------------
 
 _GPT = Traits(takes_top_k=False)
+_GPT_OLD = replace(_GPT, has_structured_output=False, max_output=4096)
 _REASONING = replace(
     _GPT,
     style=ThinkingStyle.EFFORT,
@@ -152,6 +153,20 @@ _GPT_5_1 = replace(
 _GPT_5_2 = replace(_GPT_5_1, levels=("none", "low", "medium", "high", "xhigh"))
 _CODEX = replace(_REASONING, levels=("low", "medium", "high"), max_output=128000)
 _CODEX_MAX = replace(_CODEX, levels=("low", "medium", "high", "xhigh"))
+
+# --- open weights ----------------------------------------------------------------------------
+
+_OPEN = Traits(
+    style=ThinkingStyle.EFFORT,
+    levels=("low", "medium", "high"),
+    can_be_off=False,
+    thinks_by_default=True,
+)
+_DEEPSEEK = Traits(
+    style=ThinkingStyle.EFFORT,
+    levels=("low", "medium", "high", "xhigh", "max"),  # it counts them as high and max
+    thinks_by_default=True,
+)
 
 _TABLE: tuple[tuple[str, Traits], ...] = (
     # Anthropic; the most telling patterns first
@@ -177,7 +192,6 @@ _TABLE: tuple[tuple[str, Traits], ...] = (
     # Google
     ("gemini-2.5-pro*", _GEMINI_2_5_PRO),
     ("gemini-2.5-flash-lite*", _GEMINI_2_5_LITE),
-    ("gemini-2.5-flash-image*", replace(_GEMINI_2_5, max_output=8192)),
     ("gemini-2.5-flash*", _GEMINI_2_5),
     ("gemini-pro", _GEMINI_2_5_PRO),  # their names end in -latest
     ("gemini-flash-lite", _GEMINI_2_5_LITE),
@@ -207,12 +221,16 @@ _TABLE: tuple[tuple[str, Traits], ...] = (
     ("gpt-5*", _GPT_5),
     ("gpt-4.1*", replace(_GPT, max_output=32768)),
     ("gpt-4o*", replace(_GPT, max_output=16384)),
-    ("chatgpt-4o*", replace(_GPT, max_output=16384, has_structured_output=False)),
+    ("chatgpt-4o*", replace(_GPT_OLD, max_output=16384)),
+    ("gpt-oss*", _OPEN),
+    ("gpt-3.5*", _GPT_OLD),
+    ("gpt-4", _GPT_OLD),
+    ("gpt-4-*", _GPT_OLD),
     ("gpt-*", _GPT),
-    ("o1-mini*", replace(_REASONING, levels=(), style=ThinkingStyle.NONE, takes_stop=True)),
     ("o1*", replace(_REASONING, takes_stop=True)),
-    ("o3-mini*", _REASONING),
     ("o3*", _REASONING),
     ("o[4-9]*", _REASONING),
+    # open weights, served by many hosts
+    ("deepseek-v4*", _DEEPSEEK),
 )
 _PATTERNS = tuple((re.compile(translate(glob)), traits) for glob, traits in _TABLE)
