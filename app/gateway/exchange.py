@@ -12,6 +12,7 @@ from app.access.keys import Client, KeyRing
 from app.accounting.ledger import UsageRecord
 from app.accounting.meter import Meter
 from app.config.schema import Config
+from app.ir.request import Reasoning, Request
 from app.protocols.base import Codec, Operation, Peek
 from app.routing.catalog import Candidate, Catalog
 
@@ -69,6 +70,8 @@ class Exchange:
         headers: the client's, names in lower case.
         query: the client's query string without keys.
         bytes_out: payload bytes handed to the client.
+        reasoning: what a suffix of the model's name asked for; it wins over the body.
+        request: the client's request in our own form, once an attempt has needed it.
     """
 
     id: str
@@ -90,6 +93,8 @@ class Exchange:
     first_byte_s: float | None = None
     bytes_in: int = 0
     bytes_out: int = 0
+    reasoning: Reasoning | None = None
+    request: Request | None = None
     meter: Meter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,6 +105,7 @@ class Exchange:
         """Let go of what no attempt needs any more; a stream may live for an hour."""
         self.body = b""
         self.headers = []
+        self.request = None
 
     def hand_out(self, size: int) -> None:
         """Note that bytes of the answer go to the client now."""

@@ -7,13 +7,17 @@ an answer the client has seen whole must be in the ledger already.
 from __future__ import annotations
 
 import errno
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
+
+from typing_extensions import override
 
 from app import clock
 from app.errors import Garbled, TimedOut, UpstreamError
 from app.gateway.exchange import Exchange
 from app.protocols.base import Progress
+from app.routing.catalog import Candidate
 from app.upstream.transport import Reply
 from app.wire.headers import client_headers
 from app.wire.sse import FrameCutter
@@ -23,6 +27,9 @@ WHOLE_LIMIT = 256 * 1024
 
 _TAIL = 64 * 1024
 """How much of a large answer's end is kept to find its usage in."""
+
+_ERROR_LIMIT = 1024 * 1024
+"""Bytes of an error answer that are read."""
 
 _COLON = ord(":")
 
@@ -43,6 +50,15 @@ class Cut(BrokenPipeError):
         super().__init__(errno.EPIPE, "the answer was cut")
 
 
+def refusal(candidate: Candidate, reply: Reply) -> UpstreamError:
+    """What a provider's error answer means."""
+    if reply.status < 400:
+        return Garbled("the provider answered with a redirect, which is not followed")
+    headers = {name.lower(): value for name, value in reply.headers}
+    body = reply.read_all(_ERROR_LIMIT)
+    return candidate.credential.provider.verdict(reply.status, headers, body)
+
+
 def stream_headers(reply: Reply) -> list[tuple[str, str]]:
     """The headers of a streamed answer; the last two keep proxies from holding it back."""
     headers = client_headers(reply.headers)
@@ -51,25 +67,38 @@ def stream_headers(reply: Reply) -> list[tuple[str, str]]:
     return headers
 
 
-class Relayed:
-    """What both kinds of relay share: the reply, the books, and an end that comes only once."""
+class Relayed(ABC):
+    """What all kinds of relay share: the reply, the books, and an end that comes only once."""
 
-    def __init__(self, exchange: Exchange, reply: Reply, save: Save) -> None:
-        self.status = reply.status
+    def __init__(self, exchange: Exchange, reply: Reply | None, save: Save) -> None:
+        self.status = 200 if reply is None else reply.status
         self.headers: list[tuple[str, str]] = []
         self._exchange = exchange
-        self._reply = reply
+        self._held = reply
         self._save = save
         self._saved = False
 
+    @abstractmethod
+    def begin(self) -> None:
+        """Wait until the first event is in hand; until then another candidate may be asked.
+
+        Raises:
+            UpstreamError: there is none, or it is an error.
+        """
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[bytes]:
+        """The bytes for the client, as they come."""
+
     def close(self) -> None:
         """Let go of the upstream; whoever closes before the end has left."""
-        self._reply.close()
+        self.let_go()
         self._settle(499, "")
 
     def let_go(self) -> None:
         """Close an answer nobody will take; the exchange has been written down already."""
-        self._reply.close()
+        if self._held is not None:
+            self._held.close()
 
     def _settle(self, status: int, blame: str) -> None:
         if not self._saved:
@@ -86,6 +115,7 @@ class StreamRelay(Relayed):
 
     def __init__(self, exchange: Exchange, reply: Reply, save: Save, *, drop_usage: bool) -> None:
         super().__init__(exchange, reply, save)
+        self._reply = reply
         config = exchange.snapshot.config
         self.headers = stream_headers(reply)
         self._codec = exchange.codec
@@ -97,6 +127,7 @@ class StreamRelay(Relayed):
         self._unpaid_since: float | None = None
         self._first = b""
 
+    @override
     def begin(self) -> None:
         """Wait for the first event.
 
@@ -120,6 +151,7 @@ class StreamRelay(Relayed):
             whole = self._without_usage(self._frames_of(whole))
         self._first = whole
 
+    @override
     def __iter__(self) -> Iterator[bytes]:
         # Once for each piece of each stream: what could be functions stands in line here, which
         # is worth a tenth of the whole gateway's cost.
@@ -228,9 +260,11 @@ class WholeRelay(Relayed):
 
     def __init__(self, exchange: Exchange, reply: Reply, save: Save) -> None:
         super().__init__(exchange, reply, save)
+        self._reply = reply
         self._start: list[bytes] = []
         self._ended = False
 
+    @override
     def begin(self) -> None:
         """Read until the end, or until the answer is too large to hold back.
 
@@ -274,6 +308,7 @@ class WholeRelay(Relayed):
     def _length(self) -> str:
         return "" if self._reply.get("content-encoding") else self._reply.get("content-length")
 
+    @override
     def __iter__(self) -> Iterator[bytes]:
         if self._ended:
             body = self._start[0]
@@ -313,10 +348,12 @@ class ArrayRelay(Relayed):
 
     def __init__(self, exchange: Exchange, reply: Reply, save: Save) -> None:
         super().__init__(exchange, reply, save)
+        self._reply = reply
         self.headers = stream_headers(reply)
         self._first = b""
         self._tail = _Tail()
 
+    @override
     def begin(self) -> None:
         """Wait for the first bytes.
 
@@ -327,6 +364,7 @@ class ArrayRelay(Relayed):
         if not self._first:
             raise Garbled("the provider's answer is empty")
 
+    @override
     def __iter__(self) -> Iterator[bytes]:
         piece: bytes | None = self._first
         try:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import gevent
-import orjson
 
 from app.accounting.ledger import Ledger
-from app.config.schema import Config
 from app.errors import (
     Blame,
     CredentialRefused,
@@ -18,24 +15,28 @@ from app.errors import (
     GatewayError,
     NoCandidate,
     QuotaExhausted,
+    UnknownModel,
     Untranslatable,
     UpstreamError,
 )
+from app.gateway.asking import Fetch
+from app.gateway.call import relayed_call
 from app.gateway.exchange import Answer, Exchange
+from app.gateway.memory import SealStore
 from app.gateway.refusal import blame_of, late_failure, shown_status
-from app.gateway.relay import ArrayRelay, Cut, StreamRelay, WholeRelay
-from app.protocols.base import Operation
-from app.routing.catalog import Candidate
+from app.gateway.relay import ArrayRelay, Cut, Relayed, StreamRelay, WholeRelay, refusal
+from app.gateway.translator import TRANSLATED, Translator
+from app.ir.reasoning import split_suffix
+from app.protocols.base import Codec, Operation
+from app.routing.catalog import Candidate, Route
 from app.routing.select import Rotation
-from app.upstream.transport import Call, Reply, Timeouts, Transport
-from app.wire import splice
-from app.wire.headers import upstream_headers
+from app.upstream.transport import Reply, Transport
 
 _log = logging.getLogger(__name__)
 
 _ERROR_LIMIT = 1024 * 1024
 
-Relay = StreamRelay | WholeRelay | ArrayRelay
+Relay = Relayed
 
 
 class ClientGone(gevent.GreenletExit):
@@ -45,10 +46,19 @@ class ClientGone(gevent.GreenletExit):
 class Pipeline:
     """Takes an authenticated exchange to its answer."""
 
-    def __init__(self, transport: Transport, ledger: Ledger, rotation: Rotation) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        ledger: Ledger,
+        rotation: Rotation,
+        *,
+        fetch: Fetch,
+        seals: SealStore,
+    ) -> None:
         self._transport = transport
         self._ledger = ledger
         self._rotation = rotation
+        self._translator = Translator(transport, self.save, fetch=fetch, seals=seals)
 
     def serve(self, exchange: Exchange) -> Answer:
         """Ask the candidates one after the other until one has its first event in hand.
@@ -72,25 +82,33 @@ class Pipeline:
 
     def _candidates(self, exchange: Exchange) -> Sequence[Candidate]:
         catalog = exchange.snapshot.catalog
-        protocol = exchange.codec.name
         if exchange.stored_id:
-            able: Sequence[Candidate] = _keepers(catalog.of_protocol(protocol))
+            able: Sequence[Candidate] = _keepers(catalog.of_protocol(exchange.codec.name))
         else:
-            ordered = self._rotation.order(catalog.resolve(exchange.model))
-            able = [
-                candidate
-                for candidate in ordered
-                if protocol in candidate.credential.provider.protocols(candidate.credential)
-            ]
+            ordered = self._rotation.order(self._route(exchange))
+            able = ordered
+            if exchange.operation not in TRANSLATED:
+                able = [each for each in ordered if _speaks(each, exchange.codec)]
             if ordered and not able:
                 provider = ordered[0].credential.provider_name
                 raise Untranslatable(
-                    f"the model {exchange.model!r} is served by {provider}, which does not speak "
-                    f"this protocol; ask for it in a protocol it does"
+                    f"the model {exchange.model!r} is served by {provider}, which has no "
+                    f"{exchange.operation.value} in this protocol"
                 )
         if not able:
             raise NoCandidate("no credential is configured for this")
         return self._owner_first(exchange, able)
+
+    def _route(self, exchange: Exchange) -> Route:
+        """Where the model leads; a name nobody has may be one with a thinking suffix."""
+        catalog = exchange.snapshot.catalog
+        try:
+            return catalog.resolve(exchange.model)
+        except UnknownModel:
+            base, exchange.reasoning = split_suffix(exchange.model)
+            if exchange.reasoning is None:
+                raise
+            return catalog.resolve(base)
 
     def _owner_first(
         self, exchange: Exchange, candidates: Sequence[Candidate]
@@ -135,15 +153,18 @@ class Pipeline:
 
     def _attempt_all(self, exchange: Exchange, candidates: Sequence[Candidate]) -> Relay:
         failures: list[UpstreamError] = []
+        unsayable: Untranslatable | None = None
         for candidate in candidates:
             try:
                 return self._attempt(exchange, candidate)
+            except Untranslatable as error:  # another provider may have words for it
+                unsayable = unsayable or error
             except UpstreamError as error:
                 self._note(exchange, candidate, error)
                 if error.blame is Blame.REQUEST and not _may_be_elsewhere(exchange, error):
                     raise
                 failures.append(error)
-        raise _verdict(failures)
+        raise _verdict(failures) if failures or unsayable is None else unsayable
 
     def _note(self, exchange: Exchange, candidate: Candidate, error: UpstreamError) -> None:
         _log.warning(
@@ -162,24 +183,35 @@ class Pipeline:
         exchange.attempts += 1
         exchange.candidate = candidate
         exchange.meter.restart()
-        drop_usage = _must_ask_for_usage(exchange, candidate)
-        reply = self._transport.send(_call(exchange, candidate, ask_usage=drop_usage))
+        if exchange.reasoning is None and _speaks(candidate, exchange.codec):
+            relay = self._ask_alike(exchange, candidate)
+        else:
+            relay = self._translator.ask(exchange, candidate)
         try:
-            relay = self._relay(exchange, candidate, reply, drop_usage=drop_usage)
             relay.begin()
         except BaseException as error:
-            reply.close()
+            relay.let_go()
             if isinstance(error, UpstreamError) and error.reply is not None:
                 exchange.meter.forget()
             raise
         exchange.forget_request()
         return relay
 
+    def _ask_alike(self, exchange: Exchange, candidate: Candidate) -> Relay:
+        drop_usage = _must_ask_for_usage(exchange, candidate)
+        reply = self._transport.send(relayed_call(exchange, candidate, ask_usage=drop_usage))
+        try:
+            return self._relay(exchange, candidate, reply, drop_usage=drop_usage)
+        except BaseException:
+            reply.close()
+            raise
+
     def _relay(
         self, exchange: Exchange, candidate: Candidate, reply: Reply, *, drop_usage: bool
     ) -> Relay:
         if reply.status >= 300:
-            raise _refusal(candidate, reply)
+            exchange.meter.forget()
+            raise refusal(candidate, reply)
         content_type = reply.get("content-type").lower()
         if content_type.startswith("text/event-stream"):
             return StreamRelay(exchange, reply, self.save, drop_usage=drop_usage)
@@ -257,105 +289,11 @@ def _abandon(attempts: gevent.Greenlet[..., Relay | GatewayError]) -> None:
     """Stop asking candidates; an answer that comes all the same is closed at once."""
 
     def let_go(finished: gevent.Greenlet[..., Relay | GatewayError]) -> None:
-        if isinstance(finished.value, (StreamRelay, WholeRelay, ArrayRelay)):
+        if isinstance(finished.value, Relayed):
             finished.value.let_go()
 
     attempts.link_value(let_go)
     attempts.kill(block=False)
-
-
-def _call(exchange: Exchange, candidate: Candidate, *, ask_usage: bool) -> Call:
-    config = exchange.snapshot.config
-    credential = candidate.credential
-    provider = credential.provider
-    codec = exchange.codec
-    url = provider.url(
-        credential,
-        codec.name,
-        exchange.operation,
-        exchange.stored_id or candidate.upstream_model,
-        exchange.peek.stream,
-    )
-    headers = upstream_headers(exchange.headers, codec.name)
-    for name, value in provider.default_headers.items():
-        headers.setdefault(name, value)
-    headers.update(_configured(credential.headers, exchange))
-    headers.update(provider.headers(credential))
-    body: tuple[bytes | bytearray | memoryview, ...] = ()
-    if exchange.body:
-        headers.setdefault("content-type", "application/json")
-        body = _body(exchange, candidate, ask_usage=ask_usage)
-    headers["accept-encoding"] = "identity"
-    return Call(
-        method=exchange.method,
-        url=_with_query(url, exchange.query, keep=codec.model_in_path),
-        headers=headers,
-        body=body,
-        proxy_url=_proxy(config, credential.proxy_url),
-        timeouts=Timeouts(
-            connect_s=config.connect_timeout,
-            first_byte_s=config.first_byte_timeout,
-            idle_s=config.idle_timeout,
-            total_s=config.total_timeout,
-        ),
-    )
-
-
-def _configured(headers: Mapping[str, str], exchange: Exchange) -> dict[str, str]:
-    """The operator's headers; ``$Name`` copies the client's header, if it sent one."""
-    if not headers:
-        return {}
-    sent = dict(exchange.headers)
-    chosen: dict[str, str] = {}
-    for name, value in headers.items():
-        if not value.startswith("$"):
-            chosen[name.lower()] = value
-        elif (copied := sent.get(value[1:].lower())) is not None:
-            chosen[name.lower()] = copied
-    return chosen
-
-
-def _body(
-    exchange: Exchange, candidate: Candidate, *, ask_usage: bool
-) -> tuple[bytes | bytearray | memoryview, ...]:
-    """The client's bytes with the upstream's model name, and the switch for usage if it is off."""
-    body = exchange.body
-    edits: list[splice.Edit] = []
-    if candidate.upstream_model != exchange.model:
-        if exchange.codec.model_in_path:
-            return (_renamed_within(body, exchange.model, candidate.upstream_model),)
-        name = orjson.dumps(candidate.upstream_model)
-        edits += splice.member_edits(body, "model", name, present=True)
-    if ask_usage:
-        edits += splice.path_edits(body, "stream_options", "include_usage", b"true")
-    return splice.apply(body, edits) if edits else (body,)
-
-
-def _renamed_within(body: bytes | bytearray, alias: str, name: str) -> bytes | bytearray:
-    """Gemini's counting and batch bodies repeat the path's model in members of their own."""
-    if b'"model"' not in body:
-        return body
-    old, new = (orjson.dumps(f"models/{model}") for model in (alias, name))
-    # A quote inside a JSON string is escaped, so this can only be a member.
-    pattern = rb'("model"\s*:\s*)' + re.escape(old)
-    return re.sub(pattern, lambda match: match[1] + new, body)
-
-
-def _with_query(url: str, query: str, *, keep: bool) -> str:
-    """Join the client's query to a URL.
-
-    Where the client's query decides the framing (Gemini's ``alt``) it replaces the provider's.
-    """
-    path, _, own = url.partition("?")
-    if keep and not url.startswith("demo:"):
-        own = query
-    elif query:
-        own = f"{own}&{query}" if own else query
-    return f"{path}?{own}" if own else path
-
-
-def _proxy(config: Config, own: str | None) -> str:
-    return config.proxy_url if own is None else own
 
 
 def _must_ask_for_usage(exchange: Exchange, candidate: Candidate) -> bool:
@@ -369,12 +307,9 @@ def _must_ask_for_usage(exchange: Exchange, candidate: Candidate) -> bool:
     )
 
 
-def _refusal(candidate: Candidate, reply: Reply) -> UpstreamError:
-    if reply.status < 400:
-        return Garbled("the provider answered with a redirect, which is not followed")
-    headers = {name.lower(): value for name, value in reply.headers}
-    body = reply.read_all(_ERROR_LIMIT)
-    return candidate.credential.provider.verdict(reply.status, headers, body)
+def _speaks(candidate: Candidate, codec: Codec) -> bool:
+    credential = candidate.credential
+    return codec.name in credential.provider.protocols(credential)
 
 
 def _keepers(candidates: Sequence[Candidate]) -> Sequence[Candidate]:

@@ -12,14 +12,14 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 
 import orjson
+from typing_extensions import override
 
 from app.accounting.meter import Meter
 from app.errors import Garbled, UpstreamError
 from app.gateway.exchange import Exchange
-from app.gateway.relay import Cut, Save, Relayed
+from app.gateway.relay import Cut, Relayed, Save
 from app.ir.events import Event, Finish, Start, UsageEvent, check
-from app.protocols import CODECS
-from app.protocols.base import Codec, Encoded, Operation, Progress, Shape
+from app.protocols.base import Codec, Encoded, Progress, Shape
 from app.protocols.gemini_generate import as_array
 from app.upstream.transport import Reply
 from app.wire.sse import FrameCutter
@@ -51,6 +51,7 @@ class Translation(Relayed):
         remember: Link,
     ) -> None:
         super().__init__(exchange, reply, save)
+        self._reply = reply
         self.status = 200
         self._source = source
         self._names = encoded.names
@@ -61,9 +62,10 @@ class Translation(Relayed):
         self._silent = False
         self._pieces: Iterator[bytes] = iter(())
         self._first = b""
-        self._frames = 0
+        self._written = 0
         self.headers = [*self._answer_headers(), *losses_header(encoded)]
 
+    @override
     def begin(self) -> None:
         """Wait for the first event, or for all of an answer that is not streamed.
 
@@ -165,8 +167,10 @@ class Translation(Relayed):
             if not piece:
                 return b"".join(written)
             written.append(piece)
+            self._written += 1
         return b"".join(written) or None
 
+    @override
     def __iter__(self) -> Iterator[bytes]:
         exchange = self._exchange
         exchange.hand_out(0)
@@ -187,18 +191,5 @@ class Translation(Relayed):
             self._settle(self.status, "")
         except UpstreamError as error:
             self._settle(200, error.blame.value)
-            yield exchange.codec.encode_stream_error(
-                error, exchange.id, sequence=self._meter.frames
-            )
+            yield exchange.codec.encode_stream_error(error, exchange.id, sequence=self._written)
             raise Cut from error
-
-
-def protocol_for(exchange: Exchange, spoken: tuple[str, ...]) -> Codec:
-    """The codec to ask a provider with: the client's own where it speaks it, else its first."""
-    if exchange.codec.name in spoken:
-        return exchange.codec
-    return CODECS[spoken[0]]
-
-
-TRANSLATED = frozenset({Operation.GENERATE, Operation.COMPLETE, Operation.COUNT_TOKENS})
-"""What can be asked of a provider that speaks another protocol."""
