@@ -173,7 +173,9 @@ _NAMED = tagged(
                         "tools": list_of(
                             tagged(
                                 {
-                                    "function": obj({"type": _KIND, "function": obj({"name": NAME})}),
+                                    "function": obj(
+                                        {"type": _KIND, "function": obj({"name": NAME})}
+                                    ),
                                     "custom": obj({"type": _KIND, "custom": obj({"name": NAME})}),
                                 }
                             ),

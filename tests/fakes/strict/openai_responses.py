@@ -103,7 +103,8 @@ _HEARD = {
 }
 _SAID: Mapping[str, Check] = {
     "output_text": obj(
-        {"type": anything, "text": text()}, {"annotations": list_of(map_), "logprobs": list_of(map_)}
+        {"type": anything, "text": text()},
+        {"annotations": list_of(map_), "logprobs": list_of(map_)},
     ),
     "refusal": obj({"type": anything, "refusal": text()}),
 }
@@ -187,9 +188,7 @@ def _function(value: Any, at: At) -> None:
 _FORMAT = tagged(
     {
         "text": obj({"type": anything}),
-        "grammar": obj(
-            {"type": anything, "definition": text(), "syntax": one_of("lark", "regex")}
-        ),
+        "grammar": obj({"type": anything, "definition": text(), "syntax": one_of("lark", "regex")}),
     }
 )
 _CUSTOM = obj({"type": anything, "name": NAME}, {"description": text(), "format": _FORMAT})
@@ -340,8 +339,7 @@ def _calls_pair(items: list[dict[str, Any]], at: At) -> None:
         elif kind in ("function_call_output", "custom_tool_call_output"):
             if called.get(item["call_id"]) != kind.removesuffix("_output"):
                 (at / index).refuse(
-                    "No tool call found for function call output with call_id"
-                    f" {item['call_id']}."
+                    f"No tool call found for function call output with call_id {item['call_id']}."
                 )
             answered.add(item["call_id"])
     for call_id in called:
@@ -365,7 +363,10 @@ def _reasoning_is_ours(items: list[dict[str, Any]], at: At) -> None:
         if "id" in item and item["id"] != sealed:
             (at / index).refuse("Encrypted content item_id did not match the target item id.")
         follower = items[index + 1] if index + 1 < len(items) else {}
-        if follower.get("role", "assistant") != "assistant" or "output" in follower:
+        said_by_model = (
+            follower.get("role", "assistant") == "assistant" and "output" not in follower
+        )
+        if not follower or not said_by_model:
             (at / index).refuse(
                 f"Item '{sealed}' of type 'reasoning' was provided without its required following"
                 " item."

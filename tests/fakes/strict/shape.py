@@ -64,6 +64,7 @@ class At:
     def __truediv__(self, step: Step) -> At:
         return replace(self, path=(*self.path, step))
 
+    @override
     def __str__(self) -> str:
         return self.wording.place(self.path)
 
