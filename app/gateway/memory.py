@@ -197,17 +197,16 @@ def _kept(text: str, seal: Seal, redacted: bool) -> Thinking:
 def missing(request: Request) -> tuple[str, ...]:
     """Ids of the calls whose proof the client did not send; empty = no store needs to be asked.
 
-    A turn that has sealed thinking was sent by a client that keeps it: of such a turn nothing
-    is missing. A call with a seal of its own may lack only the thinking of its turn, and no
-    provider has both.
+    Of a turn that has sealed thinking or a sealed call nothing is missing: its client keeps
+    proofs, and of several calls at once Gemini seals only the first.
     """
     return tuple(
         dict.fromkeys(
             part.call_id
             for turn in request.turns
-            if turn.role is Role.ASSISTANT and not _has_sealed_thinking(turn)
+            if turn.role is Role.ASSISTANT and not _keeps_proofs(turn)
             for part in turn.parts
-            if isinstance(part, ToolCall) and part.call_id and part.seal is None
+            if isinstance(part, ToolCall) and part.call_id
         )
     )
 
@@ -221,16 +220,17 @@ def recall(request: Request, found: Entries) -> Request:
     if not found:
         return request
     turns = tuple(
-        _recalled(turn, found)
-        if turn.role is Role.ASSISTANT and not _has_sealed_thinking(turn)
-        else turn
+        _recalled(turn, found) if turn.role is Role.ASSISTANT and not _keeps_proofs(turn) else turn
         for turn in request.turns
     )
     return replace(request, turns=turns)
 
 
-def _has_sealed_thinking(turn: Turn) -> bool:
-    return any(isinstance(part, Thinking) and part.seal is not None for part in turn.parts)
+def _keeps_proofs(turn: Turn) -> bool:
+    """Whether the client sent any proof with this turn; then it sends all there are."""
+    return any(
+        isinstance(part, (Thinking, ToolCall)) and part.seal is not None for part in turn.parts
+    )
 
 
 def _recalled(turn: Turn, found: Entries) -> Turn:
@@ -239,10 +239,8 @@ def _recalled(turn: Turn, found: Entries) -> Turn:
     parts: list[Part] = []
     for part in turn.parts:
         if isinstance(part, ToolCall):
-            kept = found.get(part.call_id, ()) if part.seal is None else ()
-            fresh = [
-                each for each in kept if isinstance(each, Thinking) and each not in placed
-            ]
+            kept = found.get(part.call_id, ())
+            fresh = [each for each in kept if isinstance(each, Thinking) and each not in placed]
             worded = [_worded(each, own[len(placed) + at :]) for at, each in enumerate(fresh)]
             if placed:
                 parts.extend(worded)

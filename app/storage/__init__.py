@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.accounting.ledger import Ledger
+
+if TYPE_CHECKING:
+    from app.storage.memory import MemorySeals
+    from app.storage.sql.seals import SqlSeals
 
 IN_MEMORY = "memory://"
 """The database URL of a trial that keeps nothing."""
@@ -31,6 +36,21 @@ def open_ledger(database_url: str, data_dir: Path) -> Ledger:
     from app.storage.sql.ledger import SqlLedger
 
     return SqlLedger.open(database_url, data_dir)
+
+
+def open_seals(database_url: str, data_dir: Path) -> MemorySeals | SqlSeals:
+    """Make the store of what belongs to tool calls, in the same database; see ``open_ledger``.
+
+    Raises:
+        ConfigError: no database is reached by such a URL.
+    """
+    if database_url == IN_MEMORY:
+        from app.storage.memory import MemorySeals
+
+        return MemorySeals()
+    from app.storage.sql.seals import SqlSeals
+
+    return SqlSeals.open(database_url, data_dir)
 
 
 def prepare(database_url: str, data_dir: Path) -> None:

@@ -1,12 +1,13 @@
-"""A ledger of one process, for tests and trials."""
+"""Stores of one process, for tests and trials."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 
 from typing_extensions import override
 
+from app import clock
 from app.accounting.ledger import (
     GroupBy,
     Ledger,
@@ -16,6 +17,7 @@ from app.accounting.ledger import (
     is_failure,
 )
 from app.ir.events import Usage
+from app.ir.parts import Seal, Thinking
 
 _GROUPS: dict[GroupBy, Callable[[UsageRecord], str]] = {
     "key": lambda record: record.client_id,
@@ -110,3 +112,32 @@ def _sum(group: str, records: list[UsageRecord]) -> Totals:
             estimated=any(usage.estimated for usage in usages),
         ),
     )
+
+
+class MemorySeals:
+    """Keeps what belongs to tool calls as long as the process lives, a day at most."""
+
+    lasts_s = 86_400.0
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, str], tuple[float, tuple[Thinking | Seal, ...]]] = {}
+
+    def start(self) -> None:
+        """What has expired goes when something is saved."""
+
+    def save(self, client_id: str, entries: Mapping[str, tuple[Thinking | Seal, ...]]) -> None:
+        now = clock.epoch_s()
+        self._entries = {key: entry for key, entry in self._entries.items() if entry[0] > now}
+        for call_id, kept in entries.items():
+            if kept:
+                self._entries[client_id, call_id] = (now + self.lasts_s, kept)
+
+    def load(
+        self, client_id: str, call_ids: Collection[str]
+    ) -> dict[str, tuple[Thinking | Seal, ...]]:
+        now = clock.epoch_s()
+        entries = {each: self._entries.get((client_id, each)) for each in call_ids}
+        return {each: entry[1] for each, entry in entries.items() if entry and entry[0] > now}
+
+    def close(self) -> None:
+        """Nothing waits here."""

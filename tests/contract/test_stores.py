@@ -1,4 +1,4 @@
-"""What holds for every ledger, wherever it keeps its records."""
+"""What holds for every store, wherever it keeps its records."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from pathlib import Path
 import gevent
 import pytest
 
+from app import clock
 from app.accounting.ledger import Ledger, Totals
+from app.errors import GatewayError
+from app.gateway.memory import Kept, SealStore
 from app.ir.events import Usage
+from app.ir.parts import Seal, Thinking
+from app.storage import open_seals
+from app.storage.sql import seals as sql_seals
 from tests.storage.backends import ON_DISK, URLS, opened
 from tests.storage.records import NOON, record
 
@@ -229,3 +235,140 @@ def test_two_ledgers_share_one_table(kind: str, tmp_path: Path) -> None:
         one.save(record(id="one"))
         two.save(record(id="two", at=NOON + timedelta(seconds=1)))
         assert [each.id for each in two.records()] == ["two", "one"]
+
+
+CLAUDE = Seal("anthropic", "c2ln", "")
+KEPT: tuple[Kept, ...] = (
+    Thinking("two\nlines \0 \ud800 模型", CLAUDE),
+    Thinking("", Seal("anthropic", "x"), redacted=True),
+    Thinking("bare"),
+    Seal("openai", "gAAAA", "rs_1"),
+)
+
+
+@pytest.fixture(params=URLS)
+def seals(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SealStore]:
+    store = open_seals(URLS[request.param](tmp_path), tmp_path)
+    store.start()
+    yield store
+    store.close()
+
+
+def test_entries_come_back_as_they_went(seals: SealStore) -> None:
+    seals.save("key", {"c1": KEPT, "c2": KEPT[:1], "none": ()})
+    assert seals.load("key", ["c1", "c2", "none", "unknown"]) == {"c1": KEPT, "c2": KEPT[:1]}
+    assert seals.load("key", []) == {}
+
+
+def test_an_entry_saved_again_is_replaced(seals: SealStore) -> None:
+    seals.save("key", {"c1": KEPT})
+    seals.save("key", {"c1": KEPT[:1]})
+    assert seals.load("key", ["c1"]) == {"c1": KEPT[:1]}
+
+
+def test_a_client_finds_only_its_own(seals: SealStore) -> None:
+    seals.save("key", {"c1": KEPT})
+    assert seals.load("other", ["c1"]) == {}
+
+
+def test_ids_a_client_made_up_break_nothing(seals: SealStore) -> None:
+    odd = ["", "a\0b", "\ud800", "'\"%s;--", "x" * 100_000]
+    seals.save("key", dict.fromkeys(odd, KEPT))
+    assert seals.load("key", odd) == dict.fromkeys(odd, KEPT)
+
+
+def test_a_long_talk_is_found_at_once(seals: SealStore) -> None:
+    seals.save("key", {f"c{number}": KEPT for number in range(1200)})
+    assert len(seals.load("key", [f"c{number}" for number in range(1500)])) == 1200
+
+
+def test_an_entry_expires(seals: SealStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    seals.save("key", {"c1": KEPT})
+    later = clock.epoch_s() + 86_401
+    monkeypatch.setattr(clock, "epoch_s", lambda: later)
+    assert seals.load("key", ["c1"]) == {}
+    seals.save("key", {"c2": KEPT})
+    monkeypatch.undo()
+    assert seals.load("key", ["c1", "c2"]) == {"c2": KEPT}  # removed, not only hidden
+
+
+def test_many_may_save_at_once(seals: SealStore) -> None:
+    savers = [gevent.spawn(seals.save, "key", {f"c{n}": KEPT}) for n in range(100)]
+    gevent.joinall(savers, raise_error=True)
+    assert len(seals.load("key", [f"c{n}" for n in range(100)])) == 100
+
+
+def test_seals_may_be_closed_twice(seals: SealStore) -> None:
+    seals.save("key", {"c1": KEPT})
+    seals.close()
+    seals.close()
+
+
+@pytest.mark.parametrize("kind", ON_DISK)
+def test_other_workers_find_what_one_kept(kind: str, tmp_path: Path) -> None:
+    url = URLS[kind](tmp_path)
+    one, two = open_seals(url, tmp_path), open_seals(url, tmp_path)
+    one.save("key", {"c1": KEPT})
+    assert two.load("key", ["c1"]) == {"c1": KEPT}
+    one.close()
+    two.close()
+
+
+@pytest.mark.parametrize("kind", ON_DISK)
+def test_an_entry_that_is_too_large_is_left_out(kind: str, tmp_path: Path) -> None:
+    store = open_seals(URLS[kind](tmp_path), tmp_path)
+    vast = (Thinking("x" * sql_seals.MAX_VALUE, CLAUDE),)
+    store.save("key", {"vast": vast, "c1": KEPT})
+    assert store.load("key", ["vast", "c1"]) == {"c1": KEPT}
+    store.close()
+
+
+@pytest.mark.parametrize("kind", ON_DISK)
+def test_a_client_that_leaves_takes_no_entry_along(kind: str, tmp_path: Path) -> None:
+    store = open_seals(URLS[kind](tmp_path), tmp_path)
+    store.save("key", {"warm": KEPT})
+    leaving = gevent.spawn(store.save, "key", {"left": KEPT})
+    staying = gevent.spawn(store.save, "key", {"stayed": KEPT})
+    gevent.sleep(0)  # both begin; the writer has its turn after us
+    assert not leaving.ready()
+    leaving.kill()
+    staying.get()
+    assert sorted(store.load("key", ["left", "stayed"])) == ["left", "stayed"]
+    store.close()
+
+
+@pytest.mark.parametrize("kind", ON_DISK)
+def test_closed_seals_say_so(kind: str, tmp_path: Path) -> None:
+    store = open_seals(URLS[kind](tmp_path), tmp_path)
+    store.close()
+    with pytest.raises(GatewayError):
+        store.save("key", {"c1": KEPT})
+    with pytest.raises(GatewayError):
+        store.load("key", ["c1"])
+
+
+def test_a_database_that_fails_is_left_alone_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a directory")
+    store = open_seals(f"sqlite:///{blocked}/x.db", tmp_path)
+    with pytest.raises(GatewayError):
+        store.load("key", ["c1"])
+    blocked.unlink()
+    with pytest.raises(GatewayError):  # it is not even asked
+        store.save("key", {"c1": KEPT})
+    later = clock.monotonic() + 6
+    monkeypatch.setattr(clock, "monotonic", lambda: later)
+    store.save("key", {"c1": KEPT})
+    assert store.load("key", ["c1"]) == {"c1": KEPT}
+    store.close()
+
+
+def test_saving_to_a_database_that_fails_ends_in_an_error(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a directory")
+    store = open_seals(f"sqlite:///{blocked}/x.db", tmp_path)
+    with pytest.raises(GatewayError):
+        store.save("key", {"c1": KEPT})
+    store.close()

@@ -44,3 +44,14 @@ usage_records = Table(
     Index(None, "answer_id"),
 )
 """One row for each exchange; the columns stand in the order of ``rows.COLUMNS``."""
+
+reasoning_seals = Table(
+    "reasoning_seals",
+    metadata,
+    # A digest of client id and call id: of one size, whatever a client makes up for an id.
+    Column("key", Text, primary_key=True),
+    Column("expires_at_us", BigInteger, nullable=False),
+    Column("value", Text, nullable=False),
+    Index(None, "expires_at_us"),
+)
+"""What belongs to tool calls, a day long; see ``seals``."""
