@@ -7,7 +7,7 @@ texts. A tidy request keeps the rules of all of them, so that encoders need not 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -65,19 +65,44 @@ def _distinct(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
 
 @dataclass(slots=True)
 class _Asked:
-    """A call, its own id or none yet, and the result found for it."""
+    """A call, and the result found for it."""
 
     call: ToolCall
     result: ToolResult | None = None
+
+
+@dataclass(slots=True)
+class _Given:
+    """A result, and whether it found its call."""
+
+    result: ToolResult
+    paired: bool = False
+
+    def answer(self, queue: deque[_Asked], *, keep_last: bool = False) -> None:
+        """Answer the first call waiting; ``keep_last`` lets later results answer the last again."""
+        queue[0].result = self.result
+        self.paired = True
+        if len(queue) > 1 or not keep_last:
+            queue.popleft()
+
+
+_Steps = dict[int, list[_Asked]]
+"""The calls of each turn that has some, by the turn's number."""
+
+_Results = dict[int, list[_Given]]
+"""The results of each turn that has some, by the turn's number."""
 
 
 def _ordered(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
     clean = merged(piece for turn in turns for piece in _by_role(turn))
     if all(turn.role is Role.SYSTEM for turn in clean):
         return merged(Turn(Role.USER, turn.parts) for turn in clean)
-    pairing = _Pairing()
-    rest = [pairing.take(turn) for turn in clean]
-    return merged(_answered(rest, pairing.steps))
+    steps = {n: asked for n, turn in enumerate(clean) if (asked := _asked(turn))}
+    given = {n: results for n, turn in enumerate(clean) if (results := _given(turn))}
+    _pair_by_id(len(clean), steps, given)
+    _pair_the_rest(len(clean), steps, given)
+    spoken = [_without_results(turn, given.get(n, [])) for n, turn in enumerate(clean)]
+    return merged(_answered(spoken, steps))
 
 
 def _by_role(turn: Turn) -> Iterator[Turn]:
@@ -115,82 +140,81 @@ def _is_empty(piece: Text | Media) -> bool:
     return isinstance(piece, Text) and not piece.text
 
 
-class _Pairing:
-    """Finds the call of each result, turn by turn.
+def _asked(turn: Turn) -> list[_Asked]:
+    return [_Asked(part) for part in turn.parts if isinstance(part, ToolCall)]
 
-    ``steps`` holds the calls of each assistant turn, by the turn's number.
+
+def _given(turn: Turn) -> list[_Given]:
+    return [_Given(part) for part in turn.parts if isinstance(part, ToolResult)]
+
+
+def _pair_by_id(count: int, steps: _Steps, given: _Results) -> None:
+    """Give calls the results that name their ids.
+
+    This is done for the whole history before anything is guessed, so that a guess takes no call
+    whose own result is still to come. Calls that share an id take its results in order.
     """
-
-    def __init__(self) -> None:
-        self.steps: dict[int, list[_Asked]] = {}
-        self._number = -1
-        self._open: list[_Asked] = []
-        self._by_id: dict[str, deque[_Asked]] = {}
-
-    def take(self, turn: Turn) -> Turn:
-        """Note the calls or pair the results of the next turn; give it back without results."""
-        self._number += 1
-        if turn.role is Role.ASSISTANT:
-            self._note([part for part in turn.parts if isinstance(part, ToolCall)])
-            return turn
-        results = [part for part in turn.parts if isinstance(part, ToolResult)]
-        if not results:
-            return turn
-        orphans = self._pair(results)
-        parts: list[Part] = []
-        for part in turn.parts:
-            if not isinstance(part, ToolResult):
-                parts.append(part)
-            elif id(part) in orphans:
-                parts += _told(part)
-        return Turn(turn.role, tuple(parts))
-
-    def _note(self, calls: list[ToolCall]) -> None:
-        if not calls:
-            return
-        self._open = self.steps[self._number] = [_Asked(call) for call in calls]
-        step: defaultdict[str, deque[_Asked]] = defaultdict(deque)
-        for asked in self._open:
-            step[asked.call.call_id].append(asked)
-        step.pop("", None)
-        self._by_id |= step  # an id used again means the newer call from here on
-
-    def _pair(self, results: list[ToolResult]) -> set[int]:
-        """Pair by id, then by name, then by order; gives the ``id()`` of those left over."""
-        unnamed = [result for result in results if not self._paired_by_id(result)]
-        free = [asked for asked in self._open if asked.result is None]
-        by_name: defaultdict[str, deque[_Asked]] = defaultdict(deque)
-        for asked in free:
-            by_name[asked.call.name].append(asked)
-        unmatched = []
-        for result in unnamed:
-            queue = by_name.get(result.name)
-            if queue and _may_pair(result, queue[0]):
-                queue.popleft().result = result
-            else:
-                unmatched.append(result)
-        left = deque(asked for asked in free if asked.result is None)
-        orphans = set()
-        for result in unmatched:
-            if left and _may_pair(result, left[0]):
-                left.popleft().result = result
-            else:
-                orphans.add(id(result))
-        return orphans
-
-    def _paired_by_id(self, result: ToolResult) -> bool:
-        queue = self._by_id.get(result.call_id)
-        if queue is None:
-            return False
-        queue[0].result = result
-        if len(queue) > 1:  # calls that share an id take its results in order, the last one keeps
-            queue.popleft()
-        return True
+    waiting: dict[str, deque[_Asked]] = {}
+    for number in range(count):
+        waiting |= _queues(steps.get(number, []), _id)  # an id used again means the newer call
+        for one in given.get(number, []):
+            if one.result.call_id and (queue := waiting.get(one.result.call_id)):
+                one.answer(queue, keep_last=True)
 
 
-def _may_pair(result: ToolResult, asked: _Asked) -> bool:
-    """Without an id on one side; two ids that differ mean two calls."""
-    return not (result.call_id and asked.call.call_id)
+def _pair_the_rest(count: int, steps: _Steps, given: _Results) -> None:
+    """Pair results with the calls of the step before them, by name and then by order."""
+    step: list[_Asked] = []
+    for number in range(count):
+        step = steps.get(number, step)
+        left = [one for one in given.get(number, []) if not one.paired]
+        if not left:
+            continue
+        by_name = _queues(_free(step), _name)
+        for one in left:
+            _answer_first(one, by_name.get(one.result.name))
+        in_order = deque(_free(step))
+        for one in left:
+            _answer_first(one, None if one.paired else in_order)
+
+
+def _answer_first(one: _Given, queue: deque[_Asked] | None) -> None:
+    """Two ids that differ mean two calls: one side must have none."""
+    if queue and not (one.result.call_id and queue[0].call.call_id):
+        one.answer(queue)
+
+
+def _queues(step: list[_Asked], key: Callable[[_Asked], str]) -> defaultdict[str, deque[_Asked]]:
+    queues: defaultdict[str, deque[_Asked]] = defaultdict(deque)
+    for asked in step:
+        queues[key(asked)].append(asked)
+    return queues
+
+
+def _id(asked: _Asked) -> str:
+    return asked.call.call_id
+
+
+def _name(asked: _Asked) -> str:
+    return asked.call.name
+
+
+def _free(step: list[_Asked]) -> list[_Asked]:
+    return [asked for asked in step if asked.result is None]
+
+
+def _without_results(turn: Turn, given: list[_Given]) -> Turn:
+    """The turn with what else is said in it; results nobody asked for are said in words."""
+    if not given:
+        return turn
+    results = iter(given)
+    parts: list[Part] = []
+    for part in turn.parts:
+        if not isinstance(part, ToolResult):
+            parts.append(part)
+        elif not next(results).paired:
+            parts += _told(part)
+    return Turn(turn.role, tuple(parts))
 
 
 def _told(result: ToolResult) -> list[Part]:
@@ -202,17 +226,16 @@ def _told(result: ToolResult) -> list[Part]:
     return [Text(told.rstrip("\n")), *(p for p in result.content if isinstance(p, Media))]
 
 
-def _answered(turns: list[Turn], steps: dict[int, list[_Asked]]) -> Iterator[Turn]:
+def _answered(turns: list[Turn], steps: _Steps) -> Iterator[Turn]:
     """The turns with unique ids, and behind each turn with calls one with their results."""
-    taken = {asked.call.call_id for step in steps.values() for asked in step}
-    used: set[str] = set()
+    ids = _Ids(asked.call.call_id for step in steps.values() for asked in step)
     for number, turn in enumerate(turns):
         step = steps.get(number)
         if step is None:
             yield turn
             continue
         for place, asked in enumerate(step):
-            asked.call = _named(asked.call, f"call_{number}_{place}", taken, used)
+            asked.call = ids.name(asked.call, f"call_{number}_{place}")
         calls = iter(step)
         yield Turn(
             turn.role,
@@ -222,26 +245,27 @@ def _answered(turns: list[Turn], steps: dict[int, list[_Asked]]) -> Iterator[Tur
             yield Turn(Role.USER, tuple(_result(asked) for asked in step))
 
 
-def _named(call: ToolCall, made: str, taken: set[str], used: set[str]) -> ToolCall:
-    """The call under an id that no other has.
+class _Ids:
+    """Gives each call of a request an id that no other has."""
 
-    Args:
-        call: any call; the first with an id of its own keeps it.
-        made: the id for one that has none.
-        taken: all ids of the request.
-        used: the ids seen so far.
-    """
-    own = call.call_id
-    if own and own not in used:
-        used.add(own)
-        return call
-    base, count = own or made, 2 if own else 1
-    found = base
-    while found in taken:
-        found, count = f"{base}_{count}", count + 1
-    taken.add(found)
-    used.add(found)
-    return replace(call, call_id=found)
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+        self._used: set[str] = set()
+        self._counts: dict[str, int] = {}
+
+    def name(self, call: ToolCall, made: str) -> ToolCall:
+        """The call under its id; the first to use an id keeps it, ``made`` is for those without."""
+        own = call.call_id
+        if own and own not in self._used:
+            self._used.add(own)
+            return call
+        base = found = own or made
+        while found in self._taken:
+            self._counts[base] = count = self._counts.get(base, 1) + 1
+            found = f"{base}_{count}"
+        self._taken.add(found)
+        self._used.add(found)
+        return replace(call, call_id=found)
 
 
 def _result(asked: _Asked) -> ToolResult:

@@ -45,7 +45,7 @@ def traits_of(model: str, provider: str = "") -> Traits:
 
 
 def _as_hosted(traits: Traits, provider: str) -> Traits:
-    """Hosts between us and the maker keep signatures themselves: Chat has no sure place for them."""
+    """Hosts between us and the maker see to signatures themselves."""
     if traits.needs_call_seal and provider and not is_official(provider):
         return replace(traits, needs_call_seal=False)
     return traits

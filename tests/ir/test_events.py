@@ -4,10 +4,12 @@ import pytest
 
 from app.errors import Garbled
 from app.ir.events import (
+    Cite,
     Delta,
     Event,
     Finish,
     FinishReason,
+    Flush,
     Open,
     PartKind,
     Shut,
@@ -16,8 +18,10 @@ from app.ir.events import (
     UsageEvent,
     check,
 )
+from app.ir.parts import Citation
 
 START = Start("a", "m", 1)
+PAGE = Citation("https://example.com/")
 TEXT = Open(PartKind.TEXT)
 USED = UsageEvent(Usage(input_tokens=1))
 END = Finish(FinishReason.STOP)
@@ -33,6 +37,7 @@ def test_totals_count_every_token_once() -> None:
     [
         [START, END],
         [START, TEXT, Shut(), END],
+        [Flush(), START, TEXT, Flush(), Cite(PAGE), Delta("x"), Shut(), END, Flush()],
         [START, USED, TEXT, USED, Delta("x"), Delta("y"), USED, Shut(), TEXT, Shut(), USED, END],
     ],
 )
@@ -49,6 +54,9 @@ def test_what_keeps_the_grammar_passes_unchanged(events: list[Event]) -> None:
         [USED, START, END],
         [START, START, END],
         [START, Delta("x"), END],
+        [START, Cite(PAGE), END],
+        [START, TEXT, Shut(), Cite(PAGE), END],
+        [START, Flush()],
         [START, Shut(), END],
         [START, TEXT, END],
         [START, TEXT, TEXT, Shut(), END],

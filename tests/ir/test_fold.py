@@ -4,10 +4,12 @@ import pytest
 
 from app.errors import Garbled
 from app.ir.events import (
+    Cite,
     Delta,
     Event,
     Finish,
     FinishReason,
+    Flush,
     Open,
     PartKind,
     Shut,
@@ -16,6 +18,11 @@ from app.ir.events import (
     UsageEvent,
 )
 from app.ir.fold import Answer, Part, fold, settle
+from app.ir.parts import Citation, Media, MediaKind, Seal
+
+SEAL = Seal("google", "c2VhbA==")
+PAGE = Citation("https://example.com/", "a page", 0, 4)
+PICTURE = Media(MediaKind.IMAGE, "image/png", data="AAAA")
 
 
 def test_a_stream_folds_into_its_parts() -> None:
@@ -25,26 +32,33 @@ def test_a_stream_folds_into_its_parts() -> None:
         Open(PartKind.THINKING),
         Delta("hm"),
         Delta("m"),
-        Shut("seal"),
+        Shut(SEAL, redacted=True),
         Open(PartKind.TEXT),
+        Cite(PAGE),
         Shut(),
-        Open(PartKind.TOOL_CALL, "c1", "look"),
+        Flush(),
+        Open(PartKind.MEDIA, media=PICTURE),
+        Shut(),
+        Open(PartKind.TOOL_CALL, "c1", "look", "eyes", custom=True),
         Delta("{}"),
         Shut(),
         UsageEvent(Usage(input_tokens=3, output_tokens=9)),
-        Finish(FinishReason.TOOL_CALLS),
+        Finish(FinishReason.STOP, "END", "why"),
     ]
     assert fold(events) == Answer(
         answer_id="id",
         model="m",
         created_s=7,
         parts=(
-            Part(PartKind.THINKING, "hmm", signature="seal"),
-            Part(PartKind.TEXT, ""),
-            Part(PartKind.TOOL_CALL, "{}", "c1", "look"),
+            Part(PartKind.THINKING, "hmm", seal=SEAL, redacted=True),
+            Part(PartKind.TEXT, "", citations=(PAGE,)),
+            Part(PartKind.MEDIA, "", media=PICTURE),
+            Part(PartKind.TOOL_CALL, "{}", "c1", "look", "eyes", custom=True),
         ),
         usage=Usage(input_tokens=3, output_tokens=9),
-        reason=FinishReason.TOOL_CALLS,
+        reason=FinishReason.STOP,
+        stop_sequence="END",
+        detail="why",
     )
 
 

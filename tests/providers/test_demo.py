@@ -157,7 +157,10 @@ def test_thinking_comes_before_the_text(protocol: str) -> None:
     answer = asked(protocol, model="demo-thinking")
     assert [part.kind for part in answer.parts] == [PartKind.THINKING, PartKind.TEXT]
     assert "How many lamps?" in answer.parts[0].text
-    assert answer.parts[0].signature
+    seal = answer.parts[0].seal
+    assert seal is not None
+    assert seal.issuer == "demo"
+    assert seal.value
     assert answer.usage is not None
     assert answer.usage.reasoning_tokens == len(answer.parts[0].text.split())
 
