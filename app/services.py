@@ -25,11 +25,13 @@ from app.config.watch import ConfigWatcher
 from app.credentials.configured import from_config
 from app.errors import ConfigError
 from app.gateway import exchange
+from app.gateway.memory import CachedSeals
 from app.gateway.serve import Pipeline
 from app.routing.catalog import Catalog
 from app.routing.lists import LiveLists
 from app.routing.select import Rotation
-from app.storage import open_ledger
+from app.storage import open_ledger, open_seals
+from app.upstream.fetch import MediaFetcher
 from app.upstream.transport import Transport
 from app.wire.peer import networks
 
@@ -61,6 +63,7 @@ class Services:
         self._lists = LiveLists(self._fetch_list)
         self._transport: Transport | None = None
         self._ledger: Ledger | None = None
+        self._seals: CachedSeals | None = None
         self._pipeline: Pipeline | None = None
         self._started_pid = 0
         self._background: list[gevent.Greenlet[..., object]] = []
@@ -93,7 +96,15 @@ class Services:
         )
         self._ledger = open_ledger(config.database_url, Path(config.data_dir))
         self._ledger.start()
-        self._pipeline = Pipeline(self._transport, self._ledger, Rotation())
+        self._seals = CachedSeals(open_seals(config.database_url, Path(config.data_dir)))
+        self._seals.start()
+        self._pipeline = Pipeline(
+            self._transport,
+            self._ledger,
+            Rotation(),
+            fetch=MediaFetcher(allow_private=config.fetch_private_addresses).fetch,
+            seals=self._seals,
+        )
         self._background = [
             gevent.spawn(self._watcher.run),
             gevent.spawn(
@@ -108,6 +119,8 @@ class Services:
         gevent.killall(self._background, block=False)
         if self._ledger is not None:
             self._ledger.close()
+        if self._seals is not None:
+            self._seals.close()
         if self._transport is not None:
             self._transport.close()
 

@@ -332,6 +332,10 @@ class Config:
         secret=True,
         kind="proxy",
     )
+    fetch_private_addresses: bool = setting(
+        "fetch pictures and files for providers that want bytes from private addresses as well",
+        False,
+    )
     use_environment_proxy: bool = setting(
         "take HTTP_PROXY, HTTPS_PROXY and NO_PROXY where no proxy is configured", False
     )

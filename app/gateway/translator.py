@@ -20,7 +20,7 @@ from app.gateway.asking import (
 )
 from app.gateway.call import translated_call
 from app.gateway.exchange import Exchange
-from app.gateway.memory import SealStore, recall, remembering, wanting
+from app.gateway.memory import SealStore, missing, recall, remembering
 from app.gateway.relay import Relayed, Save, refusal
 from app.gateway.translate import Translation, losses_header
 from app.protocols import CODECS
@@ -70,7 +70,7 @@ class Translator:
 
     def _encoded(self, exchange: Exchange, candidate: Candidate, codec: Codec) -> Encoded:
         request = request_of(exchange)
-        if lacking := wanting(request):
+        if lacking := missing(request):
             request = recall(request, self._seals.load(exchange.client.id, lacking))
         encoded = encode(request, candidate, codec, self._fetch)
         if encoded.losses:
