@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,72 +28,9 @@ from app.ir.events import (
 from app.protocols import CODECS
 from app.protocols.base import Codec, Operation, Progress
 from app.wire.sse import FrameCutter
+from tests.contract.sayings import answers, seen_by
 
 ALL = pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS.keys())
-
-COUNTS = st.integers(0, 10_000)
-USAGES = st.builds(
-    Usage,
-    input_tokens=st.integers(1, 10_000),
-    cache_read_tokens=COUNTS,
-    cache_write_tokens=COUNTS,
-    input_audio_tokens=COUNTS,
-    output_tokens=st.integers(1, 10_000),
-    reasoning_tokens=COUNTS,
-    output_audio_tokens=COUNTS,
-)
-WORDS = st.text(max_size=12)
-ARGUMENTS = st.dictionaries(WORDS, st.integers() | WORDS, max_size=3).map(json.dumps)
-
-
-@st.composite
-def parts(draw: st.DrawFn) -> list[Event]:
-    kind = draw(st.sampled_from(list(PartKind)))
-    match kind:
-        case PartKind.TOOL_CALL:
-            text = draw(ARGUMENTS)
-            cut = draw(st.integers(0, len(text)))
-            opened = Open(kind, draw(st.uuids()).hex, "look")
-            return [opened, Delta(text[:cut]), Delta(text[cut:]), Shut()]
-        case PartKind.THINKING:
-            deltas = [Delta(text) for text in draw(st.lists(WORDS, max_size=4))]
-            return [Open(kind), *deltas, Shut(draw(st.sampled_from(["", "c2VhbA=="])))]
-        case PartKind.TEXT:
-            return [Open(kind), *(Delta(text) for text in draw(st.lists(WORDS))), Shut()]
-
-
-@st.composite
-def answers(draw: st.DrawFn) -> list[Event]:
-    """Any answer all protocols can say; the usage stands just before the end."""
-    events: list[Event] = [Start("a1", "m", 1_760_000_000)]
-    if draw(st.booleans()):
-        events.append(UsageEvent(draw(USAGES)))
-    for part in draw(st.lists(parts(), max_size=4)):
-        events += part
-    events.append(UsageEvent(draw(USAGES)))
-    events.append(Finish(draw(st.sampled_from(list(FinishReason)))))
-    return events
-
-
-def seen_by(codec: Codec, usage: Usage) -> Usage:
-    """A usage after it was written and read again, where the protocol has no place for a count."""
-    match codec.name:
-        case "openai_responses" | "anthropic_messages":
-            return replace(
-                usage,
-                input_tokens=usage.input_tokens + usage.input_audio_tokens,
-                input_audio_tokens=0,
-                output_tokens=usage.output_tokens + usage.output_audio_tokens,
-                output_audio_tokens=0,
-            )
-        case "gemini_generate":
-            return replace(
-                usage,
-                input_tokens=usage.input_tokens + usage.cache_write_tokens,
-                cache_write_tokens=0,
-            )
-        case _:
-            return usage
 
 
 def told(events: list[Event]) -> Usage:
