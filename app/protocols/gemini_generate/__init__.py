@@ -11,8 +11,23 @@ from typing_extensions import override
 
 from app.errors import GatewayError, Unauthenticated
 from app.ir.events import Event
-from app.protocols.base import PLAIN, Codec, ModelInfo, Operation, Peek, Progress, Shape
-from app.protocols.gemini_generate import answer, stream
+from app.ir.parts import MediaKind
+from app.ir.request import Request
+from app.protocols.base import (
+    PLAIN,
+    Codec,
+    Encoded,
+    ModelInfo,
+    Operation,
+    Peek,
+    Progress,
+    Shape,
+    Target,
+)
+from app.protocols.gemini_generate import answer, reader, request, stream
+from app.protocols.gemini_generate.body import encode_request
+from app.protocols.gemini_generate.contents import PROTOCOL
+from app.protocols.gemini_generate.media import ISSUER
 from app.protocols.gemini_generate.stream import as_array
 from app.protocols.peeking import read_head
 
@@ -45,7 +60,10 @@ _OBJECT = msgspec.json.Decoder(_Object)
 class GeminiGenerate(Codec):
     """The codec of generateContent."""
 
-    name: ClassVar[str] = "gemini_generate"
+    name: ClassVar[str] = PROTOCOL
+    issuer: ClassVar[str] = ISSUER
+    # Of all addresses only YouTube's are fetched by every model; no other protocol has video.
+    media_by_url: ClassVar[frozenset[MediaKind]] = frozenset({MediaKind.VIDEO})
     model_in_path: ClassVar[bool] = True
     ends_by_close: ClassVar[bool] = True
     heartbeat: ClassVar[bytes] = b"\n"  # a comment would break the official SDK's line reader
@@ -63,6 +81,24 @@ class GeminiGenerate(Codec):
     @override
     def read_answer(self, body: bytes, progress: Progress) -> Progress:
         return answer.read_answer(body, progress)
+
+    @override
+    def decode_request(
+        self, body: bytes | bytearray, operation: Operation, *, model: str, stream: bool
+    ) -> Request:
+        return request.decode_request(body, operation, model=model, stream=stream)
+
+    @override
+    def encode_request(self, request: Request, target: Target) -> Encoded:
+        return encode_request(request, target)
+
+    @override
+    def decode_answer(self, body: bytes) -> Iterator[Event]:
+        return reader.decode_answer(body)
+
+    @override
+    def decode_stream(self, frames: Iterable[bytes]) -> Iterator[Event]:
+        return reader.decode_stream(frames)
 
     @override
     def error_status(self, error: GatewayError) -> int:

@@ -10,13 +10,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
-import orjson
 
-from app.errors import UpstreamError
+from app.errors import Untranslatable, UpstreamError
 from app.ir.events import Event, FinishReason, PartKind, Start, Usage
 from app.ir.fold import Part, fold
+from app.ir.parts import Media
 from app.protocols.base import Progress
 from app.protocols.failures import failure_of, is_bare
+from app.protocols.gemini_generate.citations import write_citations
+from app.protocols.gemini_generate.contents import packed
+from app.protocols.gemini_generate.media import media_part
+from app.protocols.gemini_generate.members import object_of, written
+from app.protocols.names import wrapped
 from app.protocols.reading import (
     Raw,
     count_of,
@@ -31,10 +36,24 @@ from app.protocols.reading import (
 REASONS: Mapping[FinishReason, str] = {
     FinishReason.STOP: "STOP",
     FinishReason.LENGTH: "MAX_TOKENS",
+    FinishReason.WINDOW: "MAX_TOKENS",
+    FinishReason.PAUSE: "STOP",
     FinishReason.TOOL_CALLS: "STOP",
     FinishReason.REFUSAL: "SAFETY",
 }
 BROKEN_CALL = "MALFORMED_FUNCTION_CALL"
+BROKEN_REASONS = frozenset(
+    {
+        BROKEN_CALL,
+        "UNEXPECTED_TOOL_CALL",
+        "TOO_MANY_TOOL_CALLS",
+        "MALFORMED_RESPONSE",
+        "MISSING_THOUGHT_SIGNATURE",
+    }
+)
+"""Reasons that mean the model stumbled."""
+
+_CUT = (FinishReason.LENGTH, FinishReason.WINDOW)
 
 
 class _Candidate(msgspec.Struct, rename="camel"):
@@ -115,12 +134,32 @@ def read_usage(usage: object) -> Usage | None:
 def encode_answer(events: Iterable[Event]) -> bytes:
     """A ``GenerateContentResponse``."""
     answer = fold(events)
-    parts = [written for part in answer.parts if (written := part_of(part)) is not None]
-    reason = REASONS[answer.reason]
-    if len(parts) < len(answer.parts) and answer.reason is not FinishReason.LENGTH:
-        reason = BROKEN_CALL
+    parts = [said for part in answer.parts if (said := part_of(part)) is not None]
+    reason = reason_of(
+        answer.reason,
+        is_broken=len(parts) < len(answer.parts),
+        is_refused=any(part.kind is PartKind.REFUSAL for part in answer.parts),
+    )
     start = Start(answer.answer_id, answer.model, answer.created_s)
-    return orjson.dumps(chunk_of(start, parts, answer.usage or Usage(), reason))
+    chunk = chunk_of(start, parts, answer.usage or Usage(), reason)
+    texts = [(part.text, part.citations) for part in answer.parts if part.kind is PartKind.TEXT]
+    end_candidate(chunk, answer.detail, write_citations(texts))
+    return dump(chunk)
+
+
+def reason_of(reason: FinishReason, *, is_broken: bool, is_refused: bool) -> str:
+    """The ``finishReason``.
+
+    Args:
+        reason: why the answer ended.
+        is_broken: a call could not be said.
+        is_refused: the answer holds words of refusal.
+    """
+    if reason in _CUT:
+        return REASONS[reason]
+    if is_broken:
+        return BROKEN_CALL
+    return REASONS[FinishReason.REFUSAL if is_refused else reason]
 
 
 def chunk_of(
@@ -136,45 +175,84 @@ def chunk_of(
     return chunk | {"modelVersion": start.model, "responseId": start.answer_id}
 
 
+def end_candidate(chunk: dict[str, Any], detail: str, sources: dict[str, Any] | None) -> None:
+    """Add to the last chunk what is known at the end alone."""
+    (candidate,) = chunk["candidates"]
+    if detail:
+        candidate["finishMessage"] = detail
+    if sources:
+        candidate["groundingMetadata"] = sources
+
+
+def dump(chunk: dict[str, Any]) -> bytes:
+    """A chunk as JSON on one line, also for readers that know Unicode's own line ends.
+
+    The official SDK splits its stream at them and then reads halves of a document.
+    """
+    data = written(chunk)
+    for raw, escaped in _LINE_ENDS:
+        if raw in data:
+            data = data.replace(raw, escaped)
+    return data
+
+
+_LINE_ENDS = (
+    ("\x85".encode(), b"\\u0085"),
+    ("\u2028".encode(), b"\\u2028"),
+    ("\u2029".encode(), b"\\u2029"),
+)
+
+
 def part_of(part: Part) -> dict[str, Any] | None:
     """A finished part; None for a call whose arguments are not an object and cannot be said."""
-    written: dict[str, Any]
+    said: dict[str, Any]
     match part.kind:
-        case PartKind.TEXT:
-            written = {"text": part.text}
+        case PartKind.TEXT | PartKind.REFUSAL:
+            said = {"text": part.text}
         case PartKind.THINKING:
-            written = {"text": part.text, "thought": True}
+            said = {"text": part.text, "thought": True}
         case PartKind.TOOL_CALL:
-            try:
-                arguments = orjson.loads(part.text or "{}")
-            except orjson.JSONDecodeError:
-                return None
-            if not isinstance(arguments, dict):
+            arguments = object_of(wrapped(part.text) if part.custom else part.text)
+            if arguments is None:
                 return None
             call = {"id": part.call_id, "name": part.name, "args": arguments}
-            written = {"functionCall": call}
-    if part.signature:
-        written["thoughtSignature"] = part.signature
-    return written
+            said = {"functionCall": call}
+        case PartKind.MEDIA:
+            said = _medium(part.media)
+    if signature := packed(part.seal, part.redacted):
+        said["thoughtSignature"] = signature
+    return said
+
+
+def _medium(media: Media | None) -> dict[str, Any]:
+    """A medium; of one that is no bytes and lies elsewhere the address is said as text."""
+    if media is None:
+        return {"text": ""}
+    if media.data or media.file_id:
+        try:
+            return media_part(media)
+        except Untranslatable:
+            return {"text": media.name or media.file_id}
+    return {"fileData": {"mimeType": media.mime or "image/png", "fileUri": media.url}}
 
 
 def write_usage(usage: Usage) -> dict[str, Any]:
     """Counts whose sum is the total; what is zero and optional is left out."""
     text = usage.input_total - usage.input_audio_tokens
-    written: dict[str, Any] = {
+    counts: dict[str, Any] = {
         "promptTokenCount": usage.input_total,
         "candidatesTokenCount": usage.output_total - usage.reasoning_tokens,
         "totalTokenCount": usage.total,
         "promptTokensDetails": _modalities(text, usage.input_audio_tokens),
     }
     if usage.cache_read_tokens:
-        written["cachedContentTokenCount"] = usage.cache_read_tokens
+        counts["cachedContentTokenCount"] = usage.cache_read_tokens
     if usage.reasoning_tokens:
-        written["thoughtsTokenCount"] = usage.reasoning_tokens
+        counts["thoughtsTokenCount"] = usage.reasoning_tokens
     if usage.output_audio_tokens:
         spoken = usage.output_audio_tokens
-        written["candidatesTokensDetails"] = _modalities(usage.output_tokens, spoken)
-    return written
+        counts["candidatesTokensDetails"] = _modalities(usage.output_tokens, spoken)
+    return counts
 
 
 def _modalities(text: int, audio: int) -> list[dict[str, Any]]:
