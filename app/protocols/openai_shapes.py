@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 import orjson
@@ -25,6 +26,14 @@ _CODES: Mapping[str, str] = {
     "no_credential": "server_error",
     "upstream_rejected": "invalid_request",
 }
+
+
+def dump(body: object) -> bytes:
+    """JSON of anything; numbers of any size and halves of surrogate pairs stay as they are."""
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError:
+        return json.dumps(body).encode()
 
 
 def error_status(error: GatewayError) -> int:

@@ -10,15 +10,29 @@ from typing_extensions import override
 
 from app.errors import GatewayError
 from app.ir.events import Event
+from app.ir.parts import MediaKind
+from app.ir.request import Request
 from app.protocols import openai_shapes
-from app.protocols.base import PLAIN, Codec, ModelInfo, Operation, Peek, Progress, Shape
-from app.protocols.openai_chat import answer, request, stream
+from app.protocols.base import (
+    PLAIN,
+    Codec,
+    Encoded,
+    ModelInfo,
+    Operation,
+    Peek,
+    Progress,
+    Shape,
+    Target,
+)
+from app.protocols.openai_chat import answer, answer_in, request, request_out, stream
 
 
 class OpenAIChat(Codec):
     """The codec of Chat Completions."""
 
     name: ClassVar[str] = "openai_chat"
+    issuer: ClassVar[str] = "openai"
+    media_by_url: ClassVar[frozenset[MediaKind]] = frozenset({MediaKind.IMAGE})
     marks: ClassVar[tuple[bytes, ...]] = (
         b'"finish_reason":"',
         b'"finish_reason": "',
@@ -46,6 +60,24 @@ class OpenAIChat(Codec):
     @override
     def read_answer(self, body: bytes, progress: Progress) -> Progress:
         return answer.read_answer(body, progress)
+
+    @override
+    def decode_request(
+        self, body: bytes | bytearray, operation: Operation, *, model: str, stream: bool
+    ) -> Request:
+        return request.decode_request(body, operation, model=model, stream=stream)
+
+    @override
+    def encode_request(self, request: Request, target: Target) -> Encoded:
+        return request_out.encode_request(request, target)
+
+    @override
+    def decode_answer(self, body: bytes) -> Iterator[Event]:
+        return answer_in.decode_answer(body)
+
+    @override
+    def decode_stream(self, frames: Iterable[bytes]) -> Iterator[Event]:
+        return answer_in.decode_stream(frames)
 
     @override
     def error_status(self, error: GatewayError) -> int:

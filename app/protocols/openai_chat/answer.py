@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
-import orjson
 
 from app.ir.events import Event, FinishReason, PartKind, Usage
 from app.ir.fold import Answer, Part, fold, settle
+from app.ir.parts import Citation, Media, MediaKind, Seal
 from app.protocols.base import Progress
 from app.protocols.failures import failure_of, is_bare
-from app.protocols.openai_shapes import read_usage
+from app.protocols.openai_shapes import dump, read_usage
 from app.protocols.reading import (
     Raw,
     head_id,
@@ -26,12 +26,15 @@ from app.protocols.reading import (
     text_of,
     value_of,
 )
+from app.protocols.seals import pack
 
 REASONS: Mapping[FinishReason, str] = {
     FinishReason.STOP: "stop",
     FinishReason.LENGTH: "length",
     FinishReason.TOOL_CALLS: "tool_calls",
     FinishReason.REFUSAL: "content_filter",
+    FinishReason.WINDOW: "length",
+    FinishReason.PAUSE: "stop",
 }
 
 
@@ -114,7 +117,7 @@ def encode_answer(events: Iterable[Event]) -> bytes:
         ],
         "usage": write_usage(answer.usage or Usage()),
     }
-    return orjson.dumps(body)
+    return dump(body)
 
 
 def write_usage(usage: Usage) -> dict[str, Any]:
@@ -137,26 +140,70 @@ def write_usage(usage: Usage) -> dict[str, Any]:
     }
 
 
+def shown(media: Media | None) -> str:
+    """A picture of an answer as Markdown, which is all that a Chat message can hold of it.
+
+    Anything but a picture is left out.
+    """
+    if media is None or media.kind is not MediaKind.IMAGE:
+        return ""
+    url = media.url or f"data:{media.mime or 'image/png'};base64,{media.data}"
+    return f"![image]({url})"
+
+
+def annotation(citation: Citation, offset: int) -> dict[str, Any]:
+    """A citation; ``offset`` is the number of characters before its part."""
+    cited = {
+        "start_index": offset + citation.start,
+        "end_index": offset + citation.end,
+        "title": citation.title,
+        "url": citation.url,
+    }
+    return {"type": "url_citation", "url_citation": cited}
+
+
+def sealed(seal: Seal | None) -> dict[str, Any]:
+    """The member that carries a call's proof; clients of Google's endpoint send it back."""
+    packed = pack(seal, "google")
+    return {"extra_content": {"google": {"thought_signature": packed}}} if packed else {}
+
+
 def _message(answer: Answer) -> dict[str, Any]:
-    texts = [part.text for part in answer.parts if part.kind is PartKind.TEXT]
+    texts: list[str] = []
+    annotations: list[dict[str, Any]] = []
+    offset = 0
+    for part in answer.parts:
+        if part.kind not in (PartKind.TEXT, PartKind.MEDIA):
+            continue
+        annotations += [annotation(citation, offset) for citation in part.citations]
+        texts.append(part.text if part.kind is PartKind.TEXT else shown(part.media))
+        offset += len(texts[-1])
     thoughts = [part.text for part in answer.parts if part.kind is PartKind.THINKING]
+    refusals = [part.text for part in answer.parts if part.kind is PartKind.REFUSAL]
     calls = [_call(part) for part in answer.parts if part.kind is PartKind.TOOL_CALL]
     message: dict[str, Any] = {
         "role": "assistant",
         "content": "".join(texts) if texts else None,
-        "refusal": None,
-        "annotations": [],
+        "refusal": "".join(refusals) or _explained(answer.reason, answer.detail) or None,
+        "annotations": annotations,
     }
-    if thoughts:  # no official member; this is the one most clients read
+    if any(thoughts):  # no official member; this is the one most clients read
         message["reasoning_content"] = "".join(thoughts)
     if calls:
         message["tool_calls"] = calls
     return message
 
 
+def _explained(reason: FinishReason, detail: str) -> str:
+    return detail if reason is FinishReason.REFUSAL else ""
+
+
 def _call(part: Part) -> dict[str, Any]:
+    if part.custom:
+        custom = {"name": part.name, "input": part.text}
+        return {"id": part.call_id, "type": "custom", "custom": custom} | sealed(part.seal)
     function = {"name": part.name, "arguments": part.text or "{}"}
-    return {"id": part.call_id, "type": "function", "function": function}
+    return {"id": part.call_id, "type": "function", "function": function} | sealed(part.seal)
 
 
 def _merge(chunk: _Chunk, progress: Progress) -> Progress:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import orjson
-
 from app.ir.events import (
+    Cite,
     Delta,
     Event,
     Finish,
     FinishReason,
+    Flush,
     Open,
     PartKind,
     Shut,
@@ -26,19 +26,25 @@ from app.ir.fold import fold
 from app.protocols.base import PLAIN, Shape
 from app.protocols.openai_chat.answer import write_usage
 from app.protocols.openai_chat.stream import DONE
+from app.protocols.openai_shapes import dump
 
-_REASONS = {FinishReason.LENGTH: "length", FinishReason.REFUSAL: "content_filter"}
+_REASONS = {
+    FinishReason.LENGTH: "length",
+    FinishReason.WINDOW: "length",
+    FinishReason.REFUSAL: "content_filter",
+}
+_WORDS = (PartKind.TEXT, PartKind.REFUSAL)
 
 
 def encode_completion(events: Iterable[Event]) -> bytes:
     """A ``text_completion``."""
     answer = fold(events)
-    text = "".join(part.text for part in answer.parts if part.kind is PartKind.TEXT)
+    text = "".join(part.text for part in answer.parts if part.kind in _WORDS)
     body = _head(Start(answer.answer_id, answer.model, answer.created_s)) | {
         "choices": [_choice(text, _REASONS.get(answer.reason, "stop"))],
         "usage": write_usage(answer.usage or Usage()),
     }
-    return orjson.dumps(body)
+    return dump(body)
 
 
 def encode_completion_stream(events: Iterable[Event], shape: Shape = PLAIN) -> Iterator[bytes]:
@@ -53,10 +59,12 @@ def encode_completion_stream(events: Iterable[Event], shape: Shape = PLAIN) -> I
             case Open():
                 kind = event.kind
             case Delta(text):
-                if kind is PartKind.TEXT and text:
+                if kind in _WORDS and text:
                     yield _chunk(head | {"choices": [_choice(text, None)]})
-            case Shut():
-                pass  # nothing marks the end of a part here
+            case Shut() | Cite():
+                pass  # nothing marks the end of a part here, and nothing its source
+            case Flush():
+                yield b""
             case UsageEvent():
                 usage = event.usage
             case Finish():
@@ -81,4 +89,4 @@ def _choice(text: str, reason: str | None) -> dict[str, Any]:
 
 
 def _chunk(chunk: dict[str, Any]) -> bytes:
-    return b"data: %b\n\n" % orjson.dumps(chunk)
+    return b"data: %b\n\n" % dump(chunk)
