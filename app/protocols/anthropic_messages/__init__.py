@@ -11,8 +11,21 @@ from typing_extensions import override
 
 from app.errors import GatewayError
 from app.ir.events import Event
-from app.protocols.anthropic_messages import answer, request, stream
-from app.protocols.base import PLAIN, Codec, ModelInfo, Operation, Peek, Progress, Shape
+from app.ir.parts import MediaKind
+from app.ir.request import Request
+from app.protocols.anthropic_messages import answer, asking, incoming, request, stream
+from app.protocols.anthropic_messages.blocks import ISSUER
+from app.protocols.base import (
+    PLAIN,
+    Codec,
+    Encoded,
+    ModelInfo,
+    Operation,
+    Peek,
+    Progress,
+    Shape,
+    Target,
+)
 
 # Source: Anthropic API reference, "Errors", and SDK 2.11 `types/shared/error_type.py`, read
 # 2026-11-21; what is not listed there is told by its status alone.
@@ -34,6 +47,8 @@ class AnthropicMessages(Codec):
     """The codec of Messages."""
 
     name: ClassVar[str] = "anthropic_messages"
+    issuer: ClassVar[str] = ISSUER
+    media_by_url: ClassVar[frozenset[MediaKind]] = frozenset({MediaKind.IMAGE, MediaKind.DOCUMENT})
     marks: ClassVar[tuple[bytes, ...]] = (b"message_", b'"error"', b'"code"')
 
     @override
@@ -47,6 +62,24 @@ class AnthropicMessages(Codec):
     @override
     def read_answer(self, body: bytes, progress: Progress) -> Progress:
         return answer.read_answer(body, progress)
+
+    @override
+    def decode_request(
+        self, body: bytes | bytearray, operation: Operation, *, model: str, stream: bool
+    ) -> Request:
+        return request.decode_request(body, operation, model=model, stream=stream)
+
+    @override
+    def encode_request(self, request: Request, target: Target) -> Encoded:
+        return asking.encode_request(request, target)
+
+    @override
+    def decode_answer(self, body: bytes) -> Iterator[Event]:
+        return incoming.decode_answer(body)
+
+    @override
+    def decode_stream(self, frames: Iterable[bytes]) -> Iterator[Event]:
+        return incoming.decode_stream(frames)
 
     @override
     def error_status(self, error: GatewayError) -> int:

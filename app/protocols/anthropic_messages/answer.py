@@ -5,15 +5,17 @@ Source: Anthropic Python SDK 2.11, ``types/message.py`` and ``types/usage.py``, 
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
-import orjson
 
-from app.ir.events import Event, FinishReason, PartKind, Usage
-from app.ir.fold import Answer, Part, fold, settle
+from app.ir.events import Event, Finish, FinishReason, PartKind, Usage
+from app.ir.fold import Part, fold, settle
+from app.ir.parts import Citation, Media, Seal
+from app.protocols.anthropic_messages.blocks import ISSUER, OF_TEXT
+from app.protocols.anthropic_messages.history import object_of
 from app.protocols.base import Progress
 from app.protocols.failures import failure_of, is_bare
 from app.protocols.reading import (
@@ -27,12 +29,15 @@ from app.protocols.reading import (
     text_of,
     value_of,
 )
+from app.protocols.seals import pack
 
 REASONS: Mapping[FinishReason, str] = {
     FinishReason.STOP: "end_turn",
     FinishReason.LENGTH: "max_tokens",
+    FinishReason.WINDOW: "model_context_window_exceeded",
     FinishReason.TOOL_CALLS: "tool_use",
     FinishReason.REFUSAL: "refusal",
+    FinishReason.PAUSE: "pause_turn",
 }
 
 
@@ -60,16 +65,16 @@ def read_frame(frame: bytes, progress: Progress) -> Progress:
         case "message_start":
             message = mapping_of(value_of(event.message))
             name = message.get("id")
-            return dataclasses.replace(
+            return replace(
                 progress,
                 usage=merge_usage(message.get("usage"), progress.usage),
                 answer_id=name if isinstance(name, str) else progress.answer_id,
             )
         case "message_delta":
             usage = merge_usage(value_of(event.usage), progress.usage)
-            return dataclasses.replace(progress, usage=usage)
+            return replace(progress, usage=usage)
         case "message_stop":
-            return dataclasses.replace(progress, finished=True, last=True)
+            return replace(progress, finished=True, last=True)
         case kind:
             return _read_error(event, kind, progress)
 
@@ -79,7 +84,7 @@ def read_answer(body: bytes, progress: Progress) -> Progress:
     try:
         message = _MESSAGE.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return dataclasses.replace(
+        return replace(
             progress,
             usage=merge_usage(last_object(body, b"usage"), progress.usage),
             finished=is_closed(body),
@@ -87,7 +92,7 @@ def read_answer(body: bytes, progress: Progress) -> Progress:
             answer_id=progress.answer_id or head_id(body),
         )
     progress = _read_error(message, text_of(message.type), progress)
-    return dataclasses.replace(
+    return replace(
         progress,
         usage=merge_usage(value_of(message.usage), progress.usage),
         finished=True,
@@ -129,18 +134,36 @@ def merge_usage(usage: object, before: Usage | None) -> Usage | None:
 def encode_answer(events: Iterable[Event]) -> bytes:
     """A ``message``."""
     answer = fold(events)
-    return orjson.dumps(
+    kinds = {part.kind for part in answer.parts}
+    finish = Finish(answer.reason, answer.stop_sequence, answer.detail)
+    return msgspec.json.encode(
         {
             "id": f"msg_{answer.answer_id}",
             "type": "message",
             "role": "assistant",
             "model": answer.model,
-            "content": [_block(part) for part in answer.parts],
-            "stop_reason": _reason(answer),
-            "stop_sequence": None,
+            "content": [block for part in answer.parts for block in _blocks(part)],
+            **write_finish(finish, kinds),
             "usage": write_usage(answer.usage or Usage()),
         }
     )
+
+
+def write_finish(finish: Finish, kinds: Collection[PartKind]) -> dict[str, Any]:
+    """Why an answer ended; ``kinds`` are those of its parts."""
+    reason = settle(finish.reason, PartKind.TOOL_CALL in kinds)
+    if reason is FinishReason.STOP and PartKind.REFUSAL in kinds:
+        reason = FinishReason.REFUSAL
+    met = finish.stop_sequence if reason is FinishReason.STOP else ""
+    told: dict[str, Any] = {
+        "stop_reason": "stop_sequence" if met else REASONS[reason],
+        "stop_sequence": met or None,
+    }
+    if reason is FinishReason.REFUSAL:
+        # The categories are Anthropic's own classifiers'; null is their word for "none of these".
+        details = {"type": "refusal", "category": None, "explanation": finish.detail or None}
+        told["stop_details"] = details
+    return told
 
 
 def write_usage(usage: Usage) -> dict[str, Any]:
@@ -157,28 +180,59 @@ def write_usage(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _reason(answer: Answer) -> str:
-    called = any(part.kind is PartKind.TOOL_CALL for part in answer.parts)
-    return REASONS[settle(answer.reason, called)]
-
-
-def _block(part: Part) -> dict[str, Any]:
+def _blocks(part: Part) -> Iterator[dict[str, Any]]:
     match part.kind:
-        case PartKind.TEXT:
-            return {"type": "text", "text": part.text, "citations": None}
+        case PartKind.TEXT | PartKind.REFUSAL:
+            if part.text:
+                citations = [write_citation(each, part.text) for each in part.citations]
+                yield {"type": "text", "text": part.text, "citations": citations or None}
+            if part.seal is not None:
+                yield carrier(part.seal, OF_TEXT)
         case PartKind.THINKING:
-            return {"type": "thinking", "thinking": part.text, "signature": part.signature}
+            yield from _thinking(part)
         case PartKind.TOOL_CALL:
+            if part.seal is not None:
+                yield carrier(part.seal, part.call_id)
             call = {"type": "tool_use", "id": part.call_id, "name": part.name}
-            return call | {"input": _arguments(part.text)}
+            yield call | {"input": object_of(part.text)}
+        case PartKind.MEDIA:
+            yield {"type": "text", "text": media_note(part.media), "citations": None}
 
 
-def _arguments(text: str) -> dict[str, Any]:
-    """An object always: arguments that were cut off cannot be said in a whole message."""
-    try:
-        return mapping_of(orjson.loads(text))
-    except orjson.JSONDecodeError:
-        return {}
+def _thinking(part: Part) -> Iterator[dict[str, Any]]:
+    if part.redacted and not part.text:
+        yield {"type": "redacted_thinking", "data": pack(part.seal, ISSUER)}
+    elif part.text or part.seal is not None:
+        proof = pack(part.seal, ISSUER)
+        yield {"type": "thinking", "thinking": part.text, "signature": proof}
+
+
+def carrier(seal: Seal, owner: str) -> dict[str, Any]:
+    """An empty thinking block that holds the seal of a call (its id) or of the text before it.
+
+    Clients send thinking blocks back as they came; a call or text has no member for a seal.
+    """
+    packed = pack(replace(seal, item_id=owner), ISSUER)
+    return {"type": "thinking", "thinking": "", "signature": packed}
+
+
+def write_citation(citation: Citation, text: str) -> dict[str, Any]:
+    """A citation as that of a web search: it is the one kind that names a URL."""
+    return {
+        "type": "web_search_result_location",
+        "url": citation.url,
+        "title": citation.title or None,
+        "cited_text": citation.quote or text[citation.start : citation.end],
+        "encrypted_index": "",
+    }
+
+
+def media_note(media: Media | None) -> str:
+    """The place of a medium: Claude has no block for one in an answer, so only its type is told.
+
+    Its data as text would fill the context of every request that follows.
+    """
+    return f"[{media.mime or media.kind.value}]" if media is not None else "[media]"
 
 
 def _read_error(event: _Message, kind: str, progress: Progress) -> Progress:
@@ -189,7 +243,7 @@ def _read_error(event: _Message, kind: str, progress: Progress) -> Progress:
     }
     error = value_of(event.error)
     if error:
-        return dataclasses.replace(progress, failure=failure_of(error, beside))
+        return replace(progress, failure=failure_of(error, beside))
     if kind == "error" or is_bare(beside):
-        return dataclasses.replace(progress, failure=failure_of(beside))
+        return replace(progress, failure=failure_of(beside))
     return progress
