@@ -10,6 +10,8 @@ REFUSED = frozenset(
         "previous_response_id",
         "conversation",
         "item_reference",
+        "compaction",
+        "compaction_trigger",
         "prompt",
         "background",
         "cached_content",
@@ -18,6 +20,10 @@ REFUSED = frozenset(
     }
 )
 """Extras that stand for content the gateway does not have, or for a promise it cannot keep."""
+
+
+UNMISSED = frozenset({"store", "include", "truncation", "prompt_cache_retention"})
+"""Extras that say how the provider keeps its books; nobody misses them elsewhere."""
 
 
 def refuse_foreign(request: Request, protocol: str) -> tuple[Loss, ...]:
@@ -39,5 +45,6 @@ def refuse_foreign(request: Request, protocol: str) -> tuple[Loss, ...]:
                 " provider chosen for this model cannot be given it",
                 details={"param": extra.what},
             )
-        losses[extra.what] = Loss(extra.what)
+        if extra.what not in UNMISSED:
+            losses[extra.what] = Loss(extra.what)
     return tuple(losses.values())
