@@ -246,10 +246,13 @@ def requests(draw: st.DrawFn) -> Request:
     """A request every protocol can say; thinking excludes forced calls and sampling (Claude)."""
     thinks = draw(st.booleans())
     level = draw(st.sampled_from(["low", "medium", "high"])) if thinks else None
+    turns = draw(histories())
+    if thinks:  # Claude cannot go on thinking behind a call whose thoughts are lost
+        turns += (Turn(Role.ASSISTANT, (Text("so"),)), Turn(Role.USER, (Text("and"),)))
     return tidy(
         Request(
             "m",
-            draw(histories()),
+            turns,
             stream=draw(st.booleans()),
             tools=TOOLS,
             tool_choice=None if thinks else draw(_CHOICES),
