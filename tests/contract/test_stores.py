@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -371,4 +374,40 @@ def test_saving_to_a_database_that_fails_ends_in_an_error(tmp_path: Path) -> Non
     store = open_seals(f"sqlite:///{blocked}/x.db", tmp_path)
     with pytest.raises(GatewayError):
         store.save("key", {"c1": KEPT})
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "value", ["", "no JSON", "7", "[7]", "[[]]", '[["new", 1]]', '[["thinking", "x", false, 7]]']
+)
+def test_an_entry_of_another_version_is_passed_over(tmp_path: Path, value: str) -> None:
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    store = open_seals(url, tmp_path)
+    store.save("key", {"c1": KEPT, "c2": KEPT})
+    key = hashlib.sha256(b"key\0c1").hexdigest()
+    with contextlib.closing(sqlite3.connect(tmp_path / "x.db")) as connection, connection:
+        connection.execute("UPDATE reasoning_seals SET value = ? WHERE key = ?", (value, key))
+        assert connection.total_changes == 1
+    assert store.load("key", ["c1", "c2"]) == {"c2": KEPT}
+    store.close()
+
+
+@pytest.mark.parametrize("kind", ON_DISK)
+def test_expired_entries_are_removed_a_few_at_a_time(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_seals(URLS[kind](tmp_path), tmp_path)
+    assert isinstance(store, sql_seals.SqlSeals)
+    ids = [f"c{number}" for number in range(sql_seals.PRUNED_AT_ONCE + 10)]
+    store.save("key", dict.fromkeys(ids, KEPT))
+    store.save("key", {"fresh": KEPT})
+    later = clock.epoch_s() + 86_401
+    monkeypatch.setattr(clock, "epoch_s", lambda: later)
+    store.save("key", {"fresh": KEPT})  # and takes the first fifty along
+    monkeypatch.undo()
+    assert len(store.load("key", ids)) == 10
+    monkeypatch.setattr(clock, "epoch_s", lambda: later)
+    store.prune()
+    monkeypatch.undo()
+    assert store.load("key", [*ids, "fresh"]) == {"fresh": KEPT}
     store.close()
