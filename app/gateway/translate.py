@@ -19,8 +19,9 @@ from app.errors import Garbled, UpstreamError
 from app.gateway.exchange import Exchange
 from app.gateway.relay import Cut, Relayed, Save
 from app.ir.events import Event, Finish, Start, UsageEvent, check
-from app.protocols.base import Codec, Encoded, Progress, Shape
+from app.protocols.base import Codec, Encoded, Operation, Progress, Shape
 from app.protocols.gemini_generate import as_array
+from app.protocols.openai_chat.legacy import encode_completion, encode_completion_stream
 from app.upstream.transport import Reply
 from app.wire.sse import FrameCutter
 
@@ -91,6 +92,9 @@ class Translation(Relayed):
         exchange = self._exchange
         return exchange.codec.model_in_path and "alt=sse" not in exchange.query
 
+    def _is_completion(self) -> bool:
+        return self._exchange.operation is Operation.COMPLETE
+
     def _events(self, decoded: Iterable[Event]) -> Iterator[Event]:
         return self._remember(self._watch(self._names.restore(check(decoded))))
 
@@ -126,13 +130,21 @@ class Translation(Relayed):
             decoded = self._source.decode_stream(FrameCutter().feed(body + b"\n\n"))
         else:
             decoded = self._source.decode_answer(body)
-        encoded = self._exchange.codec.encode_answer(self._events(decoded), self._shape())
+        events = self._events(decoded)
+        if self._is_completion():
+            encoded = encode_completion(events)
+        else:
+            encoded = self._exchange.codec.encode_answer(events, self._shape())
         self._first = encoded
         self.headers.append(("Content-Length", str(len(encoded))))
         self._reply.close()
 
     def _begin_stream(self) -> None:
-        pieces = self._exchange.codec.encode_stream(self._events(self._decoded()), self._shape())
+        events, shape = self._events(self._decoded()), self._shape()
+        if self._is_completion():
+            pieces = encode_completion_stream(events, shape)
+        else:
+            pieces = self._exchange.codec.encode_stream(events, shape)
         self._pieces = as_array(pieces) if self._is_array() else pieces
         while not self._first:
             first = self._gather()

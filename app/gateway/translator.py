@@ -118,7 +118,7 @@ class Translator:
             except GatewayError:
                 _log.info("counted here request=%s protocol=%s", exchange.id, codec.name)
         headers = [*losses_header(encoded), ("X-Aiproxy-Estimate", "true")]
-        return Counted(exchange, self._save, count_request(request), headers)
+        return Counted(exchange, self._save, count_request(request, codec.issuer), headers)
 
 
 class Counted(Relayed):
