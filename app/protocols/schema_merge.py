@@ -93,7 +93,7 @@ class Root:
             node = {name: value for name, value in node.items() if name not in ("$ref", "allOf")}
             if isinstance(ref, str):
                 target = None if ref in seen or self.is_spent() else self.find(ref)
-                cut = cut or (ref if target is None else "")
+                cut = cut or (ref or "?" if target is None else "")
                 seen |= {ref}
                 node = merged(merged(node_of(target), {"allOf": branches}), node)
                 continue
