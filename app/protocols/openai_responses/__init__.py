@@ -10,15 +10,30 @@ from typing_extensions import override
 
 from app.errors import GatewayError
 from app.ir.events import Event
+from app.ir.parts import MediaKind
+from app.ir.request import Request
 from app.protocols import openai_shapes
-from app.protocols.base import PLAIN, Codec, ModelInfo, Operation, Peek, Progress, Shape
-from app.protocols.openai_responses import answer, request, stream
+from app.protocols.base import (
+    PLAIN,
+    Codec,
+    Encoded,
+    ModelInfo,
+    Operation,
+    Peek,
+    Progress,
+    Shape,
+    Target,
+)
+from app.protocols.openai_responses import answer, body, reading, request, stream
+from app.protocols.openai_responses.media import ISSUER
 
 
 class OpenAIResponses(Codec):
     """The codec of Responses."""
 
     name: ClassVar[str] = "openai_responses"
+    issuer: ClassVar[str] = ISSUER
+    media_by_url: ClassVar[frozenset[MediaKind]] = frozenset({MediaKind.IMAGE, MediaKind.DOCUMENT})
     marks: ClassVar[tuple[bytes, ...]] = (b'"response"', b'"error"', b'"code"')
 
     @override
@@ -32,6 +47,24 @@ class OpenAIResponses(Codec):
     @override
     def read_answer(self, body: bytes, progress: Progress) -> Progress:
         return answer.read_answer(body, progress)
+
+    @override
+    def decode_request(
+        self, body: bytes | bytearray, operation: Operation, *, model: str, stream: bool
+    ) -> Request:
+        return request.decode_request(body, model=model, stream=stream)
+
+    @override
+    def encode_request(self, request: Request, target: Target) -> Encoded:
+        return body.encode_request(request, target)
+
+    @override
+    def decode_answer(self, body: bytes) -> Iterator[Event]:
+        return reading.decode_answer(body)
+
+    @override
+    def decode_stream(self, frames: Iterable[bytes]) -> Iterator[Event]:
+        return reading.decode_stream(frames)
 
     @override
     def error_status(self, error: GatewayError) -> int:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import orjson
-
 from app.ir.events import (
+    Cite,
     Delta,
     Event,
     Finish,
-    FinishReason,
+    Flush,
     Open,
     PartKind,
     Shut,
@@ -24,21 +23,28 @@ from app.ir.events import (
     UsageEvent,
 )
 from app.ir.fold import Part
+from app.ir.parts import Citation
 from app.protocols.base import Shape
 from app.protocols.openai_responses.answer import (
+    annotation,
+    can_say,
+    content_part,
+    dumps,
+    explanation,
     finished_response,
     item_id,
     item_of,
     response_of,
-    text_part,
+    shortfall,
 )
 
-_CUT = (FinishReason.LENGTH, FinishReason.REFUSAL)
 _DELTAS = {
     PartKind.TEXT: "response.output_text.delta",
+    PartKind.REFUSAL: "response.refusal.delta",
     PartKind.THINKING: "response.reasoning_summary_text.delta",
     PartKind.TOOL_CALL: "response.function_call_arguments.delta",
 }
+_SPOKEN = (PartKind.TEXT, PartKind.REFUSAL)
 
 
 def encode_stream(events: Iterable[Event], shape: Shape) -> Iterator[bytes]:
@@ -55,6 +61,7 @@ class _Writer:
         self._start = Start("", "", 0)
         self._open = Open(PartKind.TEXT)
         self._pieces: list[str] = []
+        self._citations: list[Citation] = []
         self._items: list[dict[str, Any]] = []
         self._usage = Usage()
 
@@ -66,87 +73,128 @@ class _Writer:
                 yield self._frame("response.created", response=response)
                 yield self._frame("response.in_progress", response=response)
             case Open():
-                self._open, self._pieces = event, []
-                yield from self._opened()
+                self._open, self._pieces, self._citations = event, [], []
+                if can_say(event.kind, event.media):
+                    yield from self._opened()
             case Delta(text):
                 yield from self._delta(text)
-            case Shut(signature):
-                yield from self._shut(signature)
+            case Cite(citation) if self._open.kind is PartKind.TEXT:
+                yield self._cited(citation)
+            case Cite():
+                pass  # only text can say where it comes from
+            case Shut():
+                if can_say(self._open.kind, self._open.media):
+                    yield from self._shut(event)
             case UsageEvent():
                 self._usage = event.usage
             case Finish():
-                response = finished_response(
-                    self._start, self._shape, self._items, event.reason, self._usage
-                )
-                end = "response.incomplete" if event.reason in _CUT else "response.completed"
-                yield self._frame(end, response=response)
+                yield from self._finished(event)
+            case Flush():
+                yield b""
 
     def _opened(self) -> Iterator[bytes]:
-        part = self._part("")
+        part = self._part(Shut())
         item = item_of(part, len(self._items), self._start)
         match part.kind:
-            case PartKind.TEXT:
+            case PartKind.TEXT | PartKind.REFUSAL:
                 item |= {"status": "in_progress", "content": []}
             case PartKind.THINKING:
                 item["summary"] = []
             case PartKind.TOOL_CALL:
-                item |= {"status": "in_progress", "arguments": ""}
+                item |= {"status": "in_progress", "input" if part.custom else "arguments": ""}
+            case PartKind.MEDIA:
+                item |= {"status": "in_progress", "result": None}
         yield self._frame("response.output_item.added", output_index=len(self._items), item=item)
-        if part.kind is PartKind.TEXT:
-            yield self._of_item("response.content_part.added", part=text_part(""))
+        if part.kind in _SPOKEN:
+            yield self._of_item("response.content_part.added", part=content_part(part))
 
     def _delta(self, text: str) -> Iterator[bytes]:
-        if not text:
-            return
         kind = self._open.kind
+        if not text or kind is PartKind.MEDIA:
+            return
         if kind is PartKind.THINKING and not self._pieces:
             empty = {"type": "summary_text", "text": ""}
             yield self._of_item("response.reasoning_summary_part.added", part=empty)
         self._pieces.append(text)
         extra: dict[str, Any] = {"logprobs": []} if kind is PartKind.TEXT else {}
-        yield self._of_item(_DELTAS[kind], delta=text, **extra)
+        name = "response.custom_tool_call_input.delta" if self._open.custom else _DELTAS[kind]
+        yield self._of_item(name, delta=text, **extra)
 
-    def _shut(self, signature: str) -> Iterator[bytes]:
-        part = self._part(signature)
-        if part.kind is PartKind.TOOL_CALL and not part.text:
+    def _cited(self, citation: Citation) -> bytes:
+        self._citations.append(citation)
+        return self._of_item(
+            "response.output_text.annotation.added",
+            annotation_index=len(self._citations) - 1,
+            annotation=annotation(citation),
+        )
+
+    def _shut(self, shut: Shut) -> Iterator[bytes]:
+        part = self._part(shut)
+        if part.kind is PartKind.TOOL_CALL and not part.text and not part.custom:
             yield from self._delta("{}")
-            part = self._part(signature)
+            part = self._part(shut)
         match part.kind:
             case PartKind.TEXT:
                 yield self._of_item("response.output_text.done", text=part.text, logprobs=[])
-                yield self._of_item("response.content_part.done", part=text_part(part.text))
+                yield self._of_item("response.content_part.done", part=content_part(part))
+            case PartKind.REFUSAL:
+                yield self._of_item("response.refusal.done", refusal=part.text)
+                yield self._of_item("response.content_part.done", part=content_part(part))
             case PartKind.THINKING if part.text:
                 whole = {"type": "summary_text", "text": part.text}
                 yield self._of_item("response.reasoning_summary_text.done", text=part.text)
                 yield self._of_item("response.reasoning_summary_part.done", part=whole)
+            case PartKind.TOOL_CALL if part.custom:
+                yield self._of_item("response.custom_tool_call_input.done", input=part.text)
             case PartKind.TOOL_CALL:
                 yield self._of_item(
                     "response.function_call_arguments.done", name=part.name, arguments=part.text
                 )
             case _:
-                pass  # thinking without words: the item alone carries the proof
+                pass  # thinking without words and pictures: the item alone carries them
         item = item_of(part, len(self._items), self._start)
         yield self._frame("response.output_item.done", output_index=len(self._items), item=item)
         self._items.append(item)
 
-    def _part(self, signature: str) -> Part:
+    def _finished(self, finish: Finish) -> Iterator[bytes]:
+        short = shortfall(finish.reason, self._items)
+        words = explanation(finish, self._items)
+        if words:
+            for event in (Open(PartKind.REFUSAL), Delta(words), Shut()):
+                yield from self.frames(event)
+        response = finished_response(self._start, self._shape, self._items, short, self._usage)
+        name = "response.incomplete" if short else "response.completed"
+        yield self._frame(name, response=response)
+
+    def _part(self, shut: Shut) -> Part:
         opened = self._open
-        text = "".join(self._pieces)
-        return Part(opened.kind, text, opened.call_id, opened.name, signature)
+        return Part(
+            kind=opened.kind,
+            text="".join(self._pieces),
+            call_id=opened.call_id,
+            name=opened.name,
+            namespace=opened.namespace,
+            custom=opened.custom,
+            seal=shut.seal,
+            redacted=shut.redacted,
+            media=opened.media,
+            citations=tuple(self._citations),
+        )
 
     def _of_item(self, kind: str, **members: Any) -> bytes:
         index = len(self._items)
+        opened = self._open
         place: dict[str, Any] = {
-            "item_id": item_id(self._open.kind, index, self._start),
+            "item_id": item_id(opened.kind, index, self._start, opened.custom),
             "output_index": index,
         }
-        if self._open.kind is PartKind.TEXT:
+        if opened.kind in _SPOKEN:
             place["content_index"] = 0
-        elif self._open.kind is PartKind.THINKING:
+        elif opened.kind is PartKind.THINKING:
             place["summary_index"] = 0
         return self._frame(kind, **place, **members)
 
     def _frame(self, kind: str, **members: Any) -> bytes:
         data = {"type": kind, "sequence_number": self._sequence, **members}
         self._sequence += 1
-        return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps(data))
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), dumps(data))
