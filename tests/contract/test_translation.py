@@ -6,6 +6,7 @@ import json
 import re
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ from app.ir.events import (
     check,
 )
 from app.ir.fold import fold
-from app.ir.parts import Text, ToolCall, ToolResult
+from app.ir.parts import Seal, Text, Thinking, ToolCall, ToolResult
 from app.ir.request import Request, Role, Tool, ToolKind, Turn
 from app.ir.tidy import tidy
 from app.protocols import CODECS
@@ -129,7 +130,9 @@ def test_every_single_cut_of_one_stream(codec: Codec) -> None:
     ends = [finishes(codec, frames[:count]) for count in range(len(frames) + 1)]
     assert ends[-1]
     assert ends == sorted(ends)  # once whole, always whole
-    assert not any(ends[: -2 if codec.name == "openai_chat" else -1])  # [DONE] may be missing
+    assert not any(
+        ends[: -3 if codec.name == "openai_chat" else -1]
+    )  # usage and [DONE] may be missing
 
 
 @ALL
@@ -208,6 +211,101 @@ def test_usage_of_a_stream_is_said_before_its_end(codec: Codec, data: st.DataObj
     decoded = list(codec.decode_stream(codec.encode_stream(said_by(codec, data))))
     assert isinstance(decoded[-1], Finish)
     assert any(isinstance(event, UsageEvent) for event in decoded)
+
+
+# --- the way back through a client -----------------------------------------------------------
+
+
+def echoed(codec: Codec, events: list[Event]) -> tuple[Turn, ...]:
+    """The history of a client that sends an answer back as it came, with results of its calls."""
+    answer = json.loads(codec.encode_answer(events))
+    match codec.name:
+        case "openai_chat":
+            message = answer["choices"][0]["message"]
+            results = [
+                {"role": "tool", "tool_call_id": call["id"], "content": "r"}
+                for call in message.get("tool_calls") or []
+            ]
+            said: dict[str, Any] = {
+                "messages": [{"role": "user", "content": "hi"}, message, *results]
+            }
+        case "openai_responses":
+            results = [
+                {"type": "function_call_output", "call_id": item["call_id"], "output": "r"}
+                for item in answer["output"]
+                if item["type"] == "function_call"
+            ]
+            said = {"input": [{"role": "user", "content": "hi"}, *answer["output"], *results]}
+        case "anthropic_messages":
+            results = [
+                {"type": "tool_result", "tool_use_id": block["id"], "content": "r"}
+                for block in answer["content"]
+                if block["type"] == "tool_use"
+            ]
+            turn = {"role": "assistant", "content": answer["content"]}
+            after = {"role": "user", "content": results}
+            said = {"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}, turn, after]}
+        case _:
+            turn = answer["candidates"][0]["content"]
+            results = [
+                {"functionResponse": {"name": part["functionCall"]["name"], "response": {"a": "r"}}}
+                for part in turn["parts"]
+                if "functionCall" in part
+            ]
+            after = {"role": "user", "parts": results}
+            said = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}, turn, after]}
+    body = json.dumps({"model": "m", **said}).encode()
+    return tidy(codec.decode_request(body, Operation.GENERATE, model="m", stream=False)).turns
+
+
+@ALL
+@pytest.mark.parametrize("issuer", ["anthropic", "openai", "google"])
+@pytest.mark.parametrize("text", ["  I  think\n", ""])
+def test_thoughts_come_back_with_their_seal(codec: Codec, issuer: str, text: str) -> None:
+    seal = Seal(issuer, "c2VhbA==", "rs_1" if issuer == "openai" else "")
+    events: list[Event] = [
+        Start("a1", "m", 1),
+        Open(PartKind.THINKING),
+        *([Delta(text)] if text else []),
+        Shut(seal),
+        Open(PartKind.TEXT),
+        Delta("said"),
+        Shut(),
+        *(Open(PartKind.TOOL_CALL, "call_1", "look"), Delta('{"a":1}'), Shut()),
+        *(Open(PartKind.TOOL_CALL, "call_2", "look"), Delta('{"a":2}'), Shut()),
+        Finish(FinishReason.TOOL_CALLS),
+    ]
+    _, turn, results = echoed(codec, events)
+    thoughts = [part for part in turn.parts if isinstance(part, Thinking)]
+    if codec.name != "openai_chat":  # the gateway keeps them for it
+        assert [thought.text for thought in thoughts] == [text]
+        found = thoughts[0].seal
+        assert found is not None
+        assert (found.issuer, found.value) == (seal.issuer, seal.value)
+        assert isinstance(turn.parts[0], Thinking)
+    assert [part.text for part in turn.parts if isinstance(part, Text)] == ["said"]
+    calls = [part for part in turn.parts if isinstance(part, ToolCall)]
+    assert [(call.name, json.loads(call.arguments)) for call in calls] == [
+        ("look", {"a": 1}),
+        ("look", {"a": 2}),
+    ]
+    assert [part.call_id for part in results.parts if isinstance(part, ToolResult)] == [
+        call.call_id for call in calls
+    ]
+
+
+@ALL
+@given(data=DATA)
+def test_an_answer_sent_back_is_a_history(codec: Codec, data: st.DataObject) -> None:
+    events = said_by(codec, data)
+    answer = fold(events)
+    turns = echoed(codec, events)
+    texts = [part.text for part in answer.parts if part.kind is PartKind.TEXT]
+    found = [part for turn in turns[1:] for part in turn.parts]
+    assert [part.text for part in found if isinstance(part, Text)] == texts
+    assert [json.loads(part.arguments) for part in found if isinstance(part, ToolCall)] == [
+        json.loads(part.text) for part in answer.parts if part.kind is PartKind.TOOL_CALL
+    ]
 
 
 # --- requests --------------------------------------------------------------------------------
