@@ -174,6 +174,22 @@ _BODY = obj(
 )
 
 
+_FREE = frozenset({"args", "response", "properties", "parametersJsonSchema", "responseJsonSchema"})
+
+
+def camelled(value: Any) -> Any:
+    """A body in the usual spelling; the service takes snake case for its own names as well."""
+    if isinstance(value, list):
+        return [camelled(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    told: dict[str, Any] = {}
+    for name, entry in value.items():
+        spelled = re.sub(r"_([a-z])", lambda found: found[1].upper(), name)
+        told[spelled] = entry if spelled in _FREE else camelled(entry)
+    return told
+
+
 def validate(path: str, headers: Mapping[str, str], body: bytes) -> Problem | None:
     """What the service would refuse; header names are in lower case, the path names the model."""
     return first_problem(lambda: _validate(path, headers, body))
@@ -187,7 +203,7 @@ def _validate(path: str, headers: Mapping[str, str], body: bytes) -> None:
     model = named[1]
     if not headers.get("x-goog-api-key"):
         at.refuse("Method doesn't allow unregistered callers.")
-    document = parsed(body, at)
+    document = camelled(parsed(body, at))
     _BODY(document, at)
     if not document["contents"]:
         at.refuse("* GenerateContentRequest.contents: contents is not specified")

@@ -7,6 +7,7 @@ import re
 _O_SERIES = re.compile(r"o[1-9](?:-|$)")
 _BOTH_REFUSED = re.compile(r"claude-(?:opus|sonnet|haiku)-4-[1-6]\b")
 _SAMPLING_REFUSED = re.compile(r"claude-(?:opus-4-[78]|opus-5|sonnet-5|fable-5)")
+_SYSTEM_TURNS = re.compile(r"claude-(?:opus-4-8|opus-5|sonnet-5|fable-5)")
 _BUDGETS = re.compile(
     r"claude-(?:3-7-sonnet|opus-4-[15]|sonnet-4-5|haiku-4-5|opus-4-0|sonnet-4-0"
     r"|(?:opus|sonnet)-4-2025)"
@@ -56,6 +57,7 @@ def claude_efforts(model: str) -> tuple[str, ...]:
 def claude_refuses_sampling(model: str) -> bool:
     """Whether temperature, top_p and top_k are refused altogether."""
     return bool(_SAMPLING_REFUSED.match(model))
+    return bool(_SAMPLING_REFUSED.match(model))
 
 
 def claude_refuses_both(model: str) -> bool:
@@ -65,6 +67,7 @@ def claude_refuses_both(model: str) -> bool:
 
 def claude_takes_system_turns(model: str) -> bool:
     """Whether system text may stand among the messages. A guess by age."""
+    return bool(_SYSTEM_TURNS.match(model))
     return bool(_SAMPLING_REFUSED.match(model))
 
 

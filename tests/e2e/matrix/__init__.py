@@ -1,0 +1,1 @@
+"""Conversations that belong to no protocol, said and heard in all four."""
