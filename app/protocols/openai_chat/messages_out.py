@@ -124,7 +124,7 @@ class Messages:
                 case Media():
                     self._carried += self._medium(part)
                 case Opaque(protocol, "audio") if protocol == NAME and self._official:
-                    message["audio"] = dict(part.raw)
+                    message |= {"audio": dict(part.raw), "content": ""}
                 case _:
                     content += self._part(part)
         if content:

@@ -133,7 +133,9 @@ class _Writer:
         if not self._has_arguments and not self._custom:
             yield self._chunk(self._delta("{}"))  # the sum must be JSON
         if seal := sealed(event.seal):
-            yield self._chunk(self._more(seal))
+            # The accumulator insists on a function in every fragment of a function's call.
+            held = {} if self._custom else {"function": {"arguments": ""}}
+            yield self._chunk(self._more(held | seal))
 
     def _finish(self, event: Finish) -> Iterator[bytes]:
         if event.reason is FinishReason.REFUSAL and event.detail and not self._refused:
