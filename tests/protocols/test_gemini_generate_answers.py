@@ -365,7 +365,7 @@ def test_refusals_are_text_with_safety() -> None:
 
 @pytest.mark.parametrize("redacted", [False, True])
 def test_foreign_thinking_comes_back_with_its_seal(redacted: bool) -> None:
-    words = [] if redacted else [Delta("hm")]
+    words: list[Event] = [] if redacted else [Delta("hm")]
     events = said([Open(PartKind.THINKING), *words, Shut(CLAUDES, redacted=redacted)], text("a"))
     for found in (
         fold(CODEC.decode_stream(CODEC.encode_stream(events))),
@@ -388,7 +388,12 @@ def test_media_are_written() -> None:
 
 
 def test_sources_are_written_in_bytes() -> None:
-    part = [Open(PartKind.TEXT), Delta("Größe x"), Cite(Citation("u", "t", 6, 7)), Shut()]
+    part: list[Event] = [
+        Open(PartKind.TEXT),
+        Delta("Größe x"),
+        Cite(Citation("u", "t", 6, 7)),
+        Shut(),
+    ]
     (candidate,) = written(said(part))[-1]["candidates"]
     assert candidate["groundingMetadata"] == {
         "groundingChunks": [{"web": {"uri": "u", "title": "t"}}],
