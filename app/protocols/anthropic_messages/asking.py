@@ -15,6 +15,7 @@ from app.errors import Untranslatable
 from app.ir.extras import refuse_foreign
 from app.ir.parts import Json
 from app.ir.request import Loss, OutputFormat, OutputKind, Request
+from app.ir.traits import UNKNOWN
 from app.protocols.anthropic_messages.blocks import PROTOCOL, compact
 from app.protocols.anthropic_messages.history import Block, History
 from app.protocols.anthropic_messages.knobs import (
@@ -44,7 +45,9 @@ def encode_request(request: Request, target: Target) -> Encoded:
     losses = list(refuse_foreign(request, PROTOCOL))
     traits = target.traits
     names = name_tools(request, limit=_NAME_LIMIT, allowed=_NAME_LETTERS)
-    history = History(request, names, takes_system_turns=traits.takes_system_turns)
+    # Of a model nobody knows, a host that knows system turns is the exception.
+    takes_system_turns = traits.takes_system_turns and traits != UNKNOWN
+    history = History(request, names, takes_system_turns=takes_system_turns)
     tools, choice = _tools(request, target, names, losses)
     thought = think(request, traits, history.messages, choice, losses)
     # An answer that thinks cannot continue the assistant's own words.

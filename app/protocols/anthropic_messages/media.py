@@ -27,6 +27,7 @@ _TEXTS = frozenset(
         "application/toml",
     }
 )
+_VAGUE = frozenset({"", "application/octet-stream", "image/*"})
 _TITLE = 500
 """Most letters of a document's title."""
 
@@ -74,7 +75,8 @@ def _picture(media: Media) -> dict[str, Json]:
 
 
 def _document(media: Media) -> dict[str, Json]:
-    mime = media.mime or _guessed(media) or _by_name(media.name or media.url)
+    said = "" if media.mime in _VAGUE else media.mime
+    mime = said or _by_name(media.name or media.url) or _guessed(media)
     if media.url and mime in ("", _PDF):
         return _block(media, {"type": "url", "url": media.url})
     if mime == _PDF:
@@ -97,7 +99,7 @@ def _block(media: Media, source: dict[str, Json]) -> dict[str, Json]:
 
 
 def _guessed(media: Media) -> str:
-    if media.mime not in ("", "application/octet-stream", "image/*"):
+    if media.mime not in _VAGUE:
         return ""
     starts = (mime for start, mime in _MAGIC.items() if media.data.startswith(start))
     return next(starts, "")
