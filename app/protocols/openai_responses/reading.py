@@ -75,7 +75,7 @@ class _Reader:
         Raises:
             UpstreamError: it is an error.
         """
-        kind = event.get("type")
+        kind = str(event.get("type"))
         response = mapping_of(event.get("response"))
         if kind in _FAILURES or event.get("error") or _is_bare(event):
             raise _failure(event) or _failure(response) or failure_of(event)
