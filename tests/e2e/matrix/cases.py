@@ -353,7 +353,16 @@ CASES = (
     # Media
     Case("picture", Ask((user("What is this?", Picture(data=PIXEL)),))),
     Case("picture_first", Ask((user(Picture("image/jpeg", PIXEL), "And this?"),))),
-    Case("picture_by_url", Ask((user("See", Picture(url="https://example.com/a.png")),))),
+    # Who has to fetch it is only shown to refuse an address inside: no test may reach out.
+    Case(
+        "picture_by_url",
+        Ask((user("See", Picture(url="https://127.0.0.1/a.png")),)),
+        fault=lambda pair: (
+            None
+            if pair.upstream != "gemini" or pair.is_relay
+            else Fault(shows=(400,), says="medium given by URL")
+        ),
+    ),
     Case("pdf", Ask((user("Sum it up.", Paper(PDF)),))),
     Case(
         "text_document",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -313,11 +314,14 @@ def _part(part: Body, call_id: str, open_ids: list[str]) -> Piece:
 
 def _blob(blob: Body) -> Piece:
     mime = blob["mimeType"]
+    data = blob["data"].replace("-", "+").replace("_", "/")  # Google's SDK has the other alphabet
     if mime == "application/pdf":
-        return Paper(blob["data"])
+        return Paper(data)
+    if mime == "text/plain":
+        return Paper(base64.b64decode(data).decode(), mime=mime)
     if mime.startswith("audio/"):
-        return Sound(blob["data"], "mp3" if mime in ("audio/mpeg", "audio/mp3") else "wav")
-    return Picture(mime, blob["data"])
+        return Sound(data, "mp3" if mime in ("audio/mpeg", "audio/mp3") else "wav")
+    return Picture(mime, data)
 
 
 READERS: dict[str, Callable[[Body], Ask]] = {

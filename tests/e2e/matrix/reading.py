@@ -171,7 +171,9 @@ def _chat_call(call: Any) -> Call:
     seal = (getattr(call, "extra_content", None) or {}).get("google", {})
     signature = seal.get("thought_signature", "")
     if call.type == "custom":
-        return Call(call.id, call.custom.name, call.custom.input, custom=True, seal=signature)
+        custom = call.custom  # streamed, the SDK leaves it a plain dictionary
+        members = custom if isinstance(custom, dict) else custom.model_dump()
+        return Call(call.id, members["name"], members["input"], custom=True, seal=signature)
     return Call(call.id, call.function.name, call.function.arguments, seal=signature)
 
 

@@ -254,14 +254,7 @@ def _said(ask: Ask) -> Iterator[Meant]:
                 case _:
                     yield from late
                     late = []
-                    yield (
-                        ("text", turn.role, piece)
-                        if isinstance(piece, str)
-                        else (
-                            type(piece).__name__.lower(),
-                            piece,
-                        )
-                    )
+                    yield _plain(turn.role, piece)
         yield from late
 
 

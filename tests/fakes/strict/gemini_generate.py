@@ -29,8 +29,15 @@ from tests.fakes.strict.shape import (
     text,
 )
 
+
+def _bytes(value: Any, at: At) -> None:
+    """Take base64 in either alphabet, as proto JSON does."""
+    text()(value, at)
+    base64_text(value.replace("-", "+").replace("_", "/"), at)
+
+
 _MEDIA_TYPE = text(r"(?:image|audio|video|text|application)/[\w.+-]+")
-_BLOB = obj({"mimeType": _MEDIA_TYPE, "data": base64_text}, {"displayName": text()})
+_BLOB = obj({"mimeType": _MEDIA_TYPE, "data": _bytes}, {"displayName": text()})
 _FILE = obj(
     {"fileUri": text(r"(?:https?|gs)://\S+")}, {"mimeType": _MEDIA_TYPE, "displayName": text()}
 )
@@ -57,7 +64,7 @@ _DATA: Members = {
 }
 _BESIDE: Members = {
     "thought": flag,
-    "thoughtSignature": base64_text,
+    "thoughtSignature": _bytes,
     "videoMetadata": map_,
     "mediaResolution": anything,
     "partMetadata": map_,
