@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from google.genai import types
 
 from app.errors import BadRequest, Untranslatable
 from app.ir.parts import (
@@ -814,3 +815,55 @@ def test_a_foreign_seal_returns_as_what_it_was() -> None:
     base64.b64decode(signature, validate=True)
     part = {"text": "", "thought": True, "thoughtSignature": signature}
     assert parts_of(part, role="model") == (redacted,)
+
+
+@pytest.mark.parametrize("official", [True, False])
+def test_the_sdks_own_types_know_every_member(official: bool) -> None:
+    """They refuse a member they do not know, as the service does."""
+    deep = {
+        "type": "object",
+        "properties": {"a": {"type": ["string", "null"], "minLength": 1}, "b": {"enum": [1, 2]}},
+        "required": ["a", "ghost"],
+        "additionalProperties": False,
+    }
+    request = talk(
+        Turn(Role.SYSTEM, (Text("s"),)),
+        Turn(Role.USER, (Text("q"), PNG)),
+        Turn(Role.ASSISTANT, (Text("a", seal=SEAL), CALL, ToolCall("c2", "look", "{}"))),
+        Turn(Role.USER, (ToolResult("c2", (Text("x"), PNG)), ToolResult("c1", (), is_error=True))),
+        tools=(Tool("look", description="d", schema=deep), Tool("web", ToolKind.WEB_SEARCH)),
+        tool_choice=ToolChoice(Choosing.AUTO, ("look",)),
+        max_tokens=9,
+        sampling=Sampling(0.5, 0.9, 3, 7, 0.1, 0.2, ("x",), 1, logprobs=True, top_logprobs=2),
+        reasoning=Reasoning(level="high", show=True),
+        output=OutputFormat(OutputKind.SCHEMA, schema=deep),
+        modalities=("text", "image"),
+    )
+    body = body_of(request, LEVEL, official=official)
+    for content in [*body["contents"], body["systemInstruction"]]:
+        types.Content.model_validate(content)
+    for tool in body["tools"]:
+        types.Tool.model_validate(tool)
+    types.ToolConfig.model_validate(body["toolConfig"])
+    types.GenerationConfig.model_validate(body["generationConfig"])
+    known = {"contents", "systemInstruction", "tools", "toolConfig", "generationConfig"}
+    assert body.keys() == known
+    responses = [part["functionResponse"] for part in body["contents"][2]["parts"]]
+    assert [one["response"] for one in responses] == [{"error": ""}, {"result": "x"}]
+
+
+def test_what_is_written_reads_the_same() -> None:
+    request = talk(
+        Turn(Role.SYSTEM, (Text("s"),)),
+        Turn(Role.USER, (Text("q"), PNG)),
+        Turn(Role.ASSISTANT, (Text("a", seal=SEAL), CALL)),
+        Turn(Role.USER, (ToolResult("c1", (Text('{"a": 1}'), PNG), "look"),)),
+        tools=(Tool("look", description="d", schema={"type": "object"}),),
+        tool_choice=ToolChoice(Choosing.REQUIRED, ("look",)),
+        max_tokens=9,
+        sampling=Sampling(0.5, 0.9, 3, 7, 0.1, 0.2, ("x",)),
+        reasoning=Reasoning(level="high", show=True),
+        output=OutputFormat(OutputKind.SCHEMA, schema={"type": "object"}),
+        service_tier="flex",
+    )
+    assert decode(body_of(request, LEVEL)) == request
