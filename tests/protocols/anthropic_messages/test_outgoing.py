@@ -161,7 +161,7 @@ def test_a_picture_is_told_by_its_type() -> None:
 
 
 def test_citations() -> None:
-    cited = [
+    cited: list[Event] = [
         Open(PartKind.TEXT),
         Delta("abcdef"),
         Cite(Citation("https://e.org", "t", 1, 3)),
@@ -171,7 +171,7 @@ def test_citations() -> None:
     first, second = both(*cited, DONE).content[0].citations
     assert (first.url, first.title, first.cited_text) == ("https://e.org", "t", "bc")
     assert (second.url, second.cited_text) == ("https://f.org", "q")
-    empty = [Open(PartKind.TEXT), Cite(Citation("u")), Shut()]
+    empty: list[Event] = [Open(PartKind.TEXT), Cite(Citation("u")), Shut()]
     assert both(*empty, DONE).content == []
 
 
