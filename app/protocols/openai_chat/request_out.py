@@ -39,7 +39,7 @@ _OFFICIAL_EXTRAS = _COMMON_EXTRAS | {
 }
 _TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 _OTHER_TIERS: Mapping[str, str] = {"standard": "default", "standard_only": "default"}
-_NOT_JSON = re.compile("json", re.IGNORECASE)
+_JSON_WORD = re.compile("json", re.IGNORECASE)
 
 
 def encode_request(request: Request, target: Target) -> Encoded:
@@ -213,7 +213,7 @@ class _Writer:
     def _speaks_of_json(self) -> bool:
         """Without the word in any message the service refuses ``json_object``."""
         messages: list[Message] = self._body["messages"]
-        return any(_NOT_JSON.search(str(message["content"])) for message in messages)
+        return any(_JSON_WORD.search(text) for message in messages for text in _texts(message))
 
     def _instruct(self, text: str) -> None:
         """Add to the system text, or begin with it."""
@@ -223,6 +223,14 @@ class _Writer:
             messages[0] = first | {"content": f"{first['content']}\n\n{text}"}
         else:
             messages.insert(0, {"role": "system", "content": text})
+
+
+def _texts(message: Message) -> Iterator[str]:
+    content = message["content"]
+    if isinstance(content, str):
+        yield content
+    elif content:
+        yield from (part["text"] for part in content if part["type"] == "text")
 
 
 def _schema_format(output: OutputFormat) -> dict[str, Any]:

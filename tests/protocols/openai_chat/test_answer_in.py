@@ -265,6 +265,19 @@ def test_fragments_without_an_index() -> None:
     ]
 
 
+def test_an_id_that_came_before_leads_back_to_its_call() -> None:
+    assert calls(
+        call(None, "a", "f", '{"n"'), call(None, "b", "g", "{}"), call(None, "a", "", ":1}")
+    ) == [("a", "f", '{"n":1}'), ("b", "g", "{}")]
+
+
+def test_a_name_repeated_without_index_and_id_is_one_call() -> None:
+    assert calls(call(None, "", "f", '{"n"'), call(None, "", "f", ":1}")) == [
+        ("call_a1_0", "f", '{"n":1}')
+    ]
+    assert calls(call(None, "a"), call(None, None, "f", "{}")) == [("a", "f", "{}")]
+
+
 def test_calls_without_index_and_id() -> None:
     found = calls(call(None, "", "f", '{"n":1}'), call(None, "", "f", '{"n":2}'))
     assert found == [("call_a1_0", "f", '{"n":1}'), ("call_a1_1", "f", '{"n":2}')]
@@ -418,6 +431,27 @@ def test_sources_of_later_text_count_from_its_beginning() -> None:
         chunk({}, "stop"),
     )
     assert answer.parts[2].citations == (Citation("https://x", "", 0, 2),)
+
+
+def test_text_that_waits_keeps_its_sources() -> None:
+    cited = {"start_index": 0, "end_index": 1, "title": "", "url": "https://x"}
+    annotations = [{"type": "url_citation", "url_citation": cited}]
+    answer = read(
+        chunk(call(0, "c", "f", '{"n":{}')),
+        chunk({"content": "a", "annotations": annotations}),
+        chunk({}, "tool_calls"),
+    )
+    assert answer.parts == (
+        Part(CALL, '{"n":{}', "c", "f"),
+        Part(PartKind.TEXT, "a", citations=(Citation("https://x", "", 0, 1),)),
+    )
+
+
+def test_sources_without_text_are_left_out() -> None:
+    annotations = [{"type": "url_citation", "url_citation": {"url": "https://x"}}]
+    assert parts(chunk({"reasoning": "hm"}), chunk({"annotations": annotations}, "stop")) == [
+        (PartKind.THINKING, "hm")
+    ]
 
 
 def test_pictures_beside_the_text() -> None:

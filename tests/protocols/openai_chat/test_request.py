@@ -211,6 +211,23 @@ def test_the_other_spelling_of_thoughts() -> None:
     assert parts_of(request) == [Thinking("hm"), Text("x")]
 
 
+def test_forms_that_some_clients_send() -> None:
+    request = of_messages(
+        {
+            "role": "assistant",
+            "content": ["a", {"type": "thinking", "thinking": "hm"}, {"type": "output_text"}],
+            "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": {"n": 2**70}}}],
+        },
+        tools=[{"type": "web_search", "filters": {"allowed_domains": ["x.org"]}}],
+    )
+    assert parts_of(request) == [
+        Text("a"),
+        Thinking("hm"),
+        ToolCall("1", "f", f'{{"n":{2**70}}}'),
+    ]
+    assert request.tools[0].options == {"allowed_domains": ["x.org"]}
+
+
 def test_functions_before_tools() -> None:
     request = of_messages(
         {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}},
@@ -285,6 +302,11 @@ def test_recordings(held: dict[str, Any], media: Media) -> None:
 )
 def test_files(held: dict[str, Any], media: Media) -> None:
     assert part_of({"type": "file", "file": held}) == media
+
+
+def test_base64_in_percent_letters() -> None:
+    url = "data:image/png;base64,iVBORw0KGgo%3D"
+    assert part_of({"type": "image_url", "image_url": url}).data == PNG
 
 
 def test_base64_of_other_letters_and_with_line_ends() -> None:
@@ -410,6 +432,11 @@ def test_choices(choice: object, expected: ToolChoice) -> None:
             "messages[0].tool_calls[0].function.name",
         ),
         ({"messages": [], "tools": [{"type": "function"}]}, "tools[0].name"),
+        ({"messages": [], "tools": [{"type": "custom"}]}, "tools[0].custom.name"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+            "messages[0].content[0].image_url.url",
+        ),
         ({"messages": [], "tool_choice": "perhaps"}, "tool_choice"),
         ({"messages": [], "tool_choice": 1}, "tool_choice"),
         ({"messages": [], "tool_choice": {"type": "function"}}, "tool_choice"),

@@ -292,6 +292,12 @@ def test_a_spoken_answer_goes_back_to_its_maker() -> None:
     assert losses_of(request, HOST) == {"audio"}
 
 
+def test_a_text_whose_bytes_are_no_words_is_sent_as_a_file() -> None:
+    odd = Media(MediaKind.DOCUMENT, "text/plain", "//79", name="a.txt")
+    (part,) = messages_of(asking(said(Role.USER, odd)))[0]["content"]
+    assert part["file"]["filename"] == "a.txt"
+
+
 # --- calls --------------------------------------------------------------------------------------
 
 
@@ -647,6 +653,8 @@ def test_json_is_asked_for_in_words_as_well() -> None:
     body = body_of(request)
     assert body["messages"][0] == {"role": "system", "content": "Answer with JSON."}
     assert body["response_format"] == {"type": "json_object"}
+    pictured = asking(said(Role.USER, PICTURE, Text("x")), output=OutputFormat(OutputKind.JSON))
+    assert messages_of(pictured)[0]["role"] == "system"
     spoken = asking(said(Role.USER, Text("as Json")), output=OutputFormat(OutputKind.JSON))
     assert len(messages_of(spoken)) == 1
 

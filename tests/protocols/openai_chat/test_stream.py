@@ -134,8 +134,18 @@ def test_an_explanation_does_not_repeat_the_words() -> None:
 
 
 def test_sources_count_from_the_beginning_of_all_text() -> None:
-    first = [Open(PartKind.TEXT), Delta("abc"), Cite(Citation("https://x", "X", 0, 3)), Shut()]
-    second = [Open(PartKind.TEXT), Delta("de"), Cite(Citation("https://y", "Y", 1, 2)), Shut()]
+    first: list[Event] = [
+        Open(PartKind.TEXT),
+        Delta("abc"),
+        Cite(Citation("https://x", "X", 0, 3)),
+        Shut(),
+    ]
+    second: list[Event] = [
+        Open(PartKind.TEXT),
+        Delta("de"),
+        Cite(Citation("https://y", "Y", 1, 2)),
+        Shut(),
+    ]
     for told in both(answer(first, second)):
         annotations = told.choices[0].message.annotations
         found = [
