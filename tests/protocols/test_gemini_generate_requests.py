@@ -38,7 +38,7 @@ from app.ir.request import (
 from app.ir.tidy import tidy
 from app.ir.traits import ThinkingStyle, Traits
 from app.protocols.base import Encoded, Operation, Target
-from app.protocols.gemini_generate import GeminiGenerate
+from app.protocols.gemini_generate import GeminiGenerate, as_count
 from app.protocols.gemini_generate.history import NO_SEAL
 from app.protocols.seals import pack
 
@@ -867,3 +867,11 @@ def test_what_is_written_reads_the_same() -> None:
         service_tier="flex",
     )
     assert decode(body_of(request, LEVEL)) == request
+
+
+def test_a_count_holds_the_whole_request() -> None:
+    request = talk(Turn(Role.SYSTEM, (Text("s"),)), ASK, tools=(Tool("f"),))
+    body = json.loads(as_count(encoded(request).body, "gemini-x"))
+    assert body["generateContentRequest"].pop("model") == "models/gemini-x"
+    assert body == {"generateContentRequest": body_of(request)}
+    assert decode(body, COUNT) == request

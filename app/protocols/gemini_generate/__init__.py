@@ -25,13 +25,13 @@ from app.protocols.base import (
     Target,
 )
 from app.protocols.gemini_generate import answer, reader, request, stream
-from app.protocols.gemini_generate.body import encode_request
+from app.protocols.gemini_generate.body import as_count, encode_request
 from app.protocols.gemini_generate.contents import PROTOCOL
 from app.protocols.gemini_generate.media import ISSUER
 from app.protocols.gemini_generate.stream import as_array
 from app.protocols.peeking import read_head
 
-__all__ = ["GeminiGenerate", "as_array"]
+__all__ = ["GeminiGenerate", "as_array", "as_count"]
 
 # Source: google.rpc.Code and its HTTP mapping, read 2026-11-21.
 _STATUSES: Mapping[int, str] = {

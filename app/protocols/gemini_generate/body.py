@@ -67,6 +67,16 @@ def encode_request(request: Request, target: Target) -> Encoded:
     return Encoded(written(body), tuple(dict.fromkeys(losses)), names)
 
 
+def as_count(body: bytes, model: str) -> bytes:
+    """A written request as the body of ``countTokens``; ``model`` is the upstream's name.
+
+    Source: ai.google.dev, "models.countTokens", read 2026-11-21: either bare contents, or a whole
+    request that names its model; only the latter counts tools and system text.
+    """
+    name = model if "/" in model else f"models/{model}"
+    return b'{"generateContentRequest":{"model":%b,%b}' % (written(name), body[1:])
+
+
 def _tuned(request: Request, target: Target, losses: list[Loss]) -> Iterator[tuple[str, Any]]:
     """The knobs of chance and length, inside the service's limits."""
     sampling, traits = request.sampling, target.traits

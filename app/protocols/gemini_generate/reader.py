@@ -147,6 +147,7 @@ class _Reader:
         self._cited: set[Citation] = set()
         self._calls = 0
         self._has_output = False
+        self._counts = b""
         self._usage: Usage | None = None
         self._reason = ""
         self._detail = ""
@@ -157,10 +158,7 @@ class _Reader:
         if self._start is None:
             self._start = _start(chunk)
             yield self._start
-        usage = read_usage(value_of(chunk.usage_metadata))
-        if usage is not None and usage != self._usage:
-            self._usage = usage
-            yield UsageEvent(usage)
+        yield from self._count(chunk.usage_metadata)
         for candidate in chunk.candidates or ():
             if not candidate.index:  # there is room for one answer
                 yield from self._candidate(candidate)
@@ -181,6 +179,16 @@ class _Reader:
         reason = self._finish()
         detail = self._detail if reason is FinishReason.REFUSAL else ""
         yield Finish(settle(reason, self._calls > 0), detail=detail)
+
+    def _count(self, raw: Raw) -> Iterator[Event]:
+        """The counts so far; most chunks repeat them to the letter."""
+        if isinstance(raw, msgspec.UnsetType) or bytes(raw) == self._counts:
+            return
+        self._counts = bytes(raw)
+        usage = read_usage(value_of(raw))
+        if usage is not None and usage != self._usage:
+            self._usage = usage
+            yield UsageEvent(usage)
 
     def _finish(self) -> FinishReason:
         if self._reason in _REFUSALS or (self._is_blocked and not self._reason):
