@@ -509,6 +509,16 @@ def test_results_of_all_shapes() -> None:
     assert [piece["type"] for piece in shown["content"]] == ["text", "text", "image"]
 
 
+def test_calls_of_a_last_turn_get_results_beside_the_text_that_follows_them() -> None:
+    last = messages(USER, said(CALL, Text("and")), tools=(LOOK,))[-1]
+    assert [block["type"] for block in last["content"]] == ["tool_result"]
+
+
+def test_system_text_behind_the_assistants_words_leaves_them_last() -> None:
+    sent = messages(USER, said(Text("so ")), system("note"), model="claude-opus-4-8")
+    assert [message["role"] for message in sent] == ["user", "assistant", "system", "user"]
+
+
 def test_an_interrupted_call_gets_a_result() -> None:
     for turns in ((USER, said(CALL)), (USER, said(CALL), user(Text("on")))):
         last = messages(*turns, tools=(LOOK,))[-1]
