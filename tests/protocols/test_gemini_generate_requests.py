@@ -136,7 +136,7 @@ def talk(*turns: Turn, **more: Any) -> Request:
         ),
         (
             {"executableCode": {"code": "1"}},
-            Opaque("gemini_generate", "executableCode", {"executableCode": {"code": "1"}}),
+            Opaque("gemini_generate", "executable_code", {"executableCode": {"code": "1"}}),
         ),
     ],
 )

@@ -12,7 +12,7 @@ from app.errors import BadRequest
 from app.ir.parts import Media, Opaque, Part, Seal, Text, Thinking, ToolCall, ToolResult
 from app.ir.request import Role, Turn
 from app.protocols.gemini_generate.media import ISSUER, file_media, inline_media
-from app.protocols.gemini_generate.members import compact, entries, members, text_in
+from app.protocols.gemini_generate.members import compact, entries, members, slug_of, text_in
 from app.protocols.seals import pack, unpack
 
 PROTOCOL = "gemini_generate"
@@ -103,7 +103,7 @@ def part_of(value: object) -> Part:
         return replace(media, detail=detail_of(node.get("mediaResolution")))
     for name in node:
         if name not in _BESIDE:
-            return Opaque(PROTOCOL, name, value if isinstance(value, dict) else {})
+            return Opaque(PROTOCOL, slug_of(name), value if isinstance(value, dict) else {})
     if seal is None:
         raise BadRequest("a part holds no data", details={"param": "parts"})
     return _text("", node, seal)
