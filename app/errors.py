@@ -12,7 +12,7 @@ GatewayError               status, kind (a stable slug), message, retry_after_s
     UnsupportedMedia       415  content type or encoding we cannot read
     UpgradeRequired        426  WebSocket where only HTTP is served
     LimitExceeded          429  a limit of ours
-    Untranslatable         501  the chosen provider cannot say this
+    Untranslatable         400  the chosen provider cannot be given this; 501 for what it cannot do
   UpstreamError            a provider failed; ``blame`` says whose fault it is
     Rejected               REQUEST     the request is at fault: show it, do not retry
     CredentialRefused      CREDENTIAL  the key is bad
@@ -152,9 +152,12 @@ class LimitExceeded(ClientError):
 
 
 class Untranslatable(ClientError):
-    """The provider chosen for the model cannot be asked this."""
+    """The provider chosen for the model cannot be given this content.
 
-    status = 501
+    Raised with status 501 where it has no such operation at all.
+    """
+
+    status = 400
     kind = "untranslatable"
 
 

@@ -42,7 +42,7 @@ _TURN = 3
 _ANSWER = 3
 """What OpenAI's chat format puts around each message and in front of the answer.
 
-Source: OpenAI Cookbook, "How to count tokens with tiktoken", read 2026-11-21.
+Source: OpenAI Cookbook, "How to count tokens with tiktoken", from memory.
 """
 
 _TOOL = 8
@@ -170,7 +170,7 @@ def _plain(value: object) -> Any:
 _PAGE = {ANTHROPIC: 2250, GOOGLE: 258, OPENAI: 1100}
 """Tokens of a PDF's page.
 
-Sources, read 2026-11-21: Anthropic "PDF support": 1,500 to 3,000 a page; Gemini API "Document
+Sources, from memory: Anthropic "PDF support": 1,500 to 3,000 a page; Gemini API "Document
 understanding": 258 a page. OpenAI sends text and a picture of each page; the number is a guess.
 """
 
@@ -226,7 +226,7 @@ def _image_tokens(media: Media, issuer: str) -> int:
 def _openai_tiles(width: int, height: int) -> int:
     """How many squares of 512 a picture has.
 
-    Source: OpenAI "Images and vision", read 2026-11-21: made to fit into a square of 2048, then
+    Source: OpenAI "Images and vision", from memory: made to fit into a square of 2048, then
     its shortest side brought down to 768.
     """
     scale = min(1.0, 2048 / max(width, height))
@@ -238,7 +238,7 @@ def _openai_tiles(width: int, height: int) -> int:
 def _gemini_tiles(width: int, height: int) -> int:
     """How many tiles Gemini cuts a picture into.
 
-    Source: Gemini API "Image understanding", read 2026-11-21: one up to 384 by 384, else each
+    Source: Gemini API "Image understanding", from memory: one up to 384 by 384, else each
     side divided by the shorter side over 1.5. That a tile has at least 256 is a guess, to keep
     a thin line from counting as thousands.
     """

@@ -93,7 +93,8 @@ class Pipeline:
                 provider = ordered[0].credential.provider_name
                 raise Untranslatable(
                     f"the model {exchange.model!r} is served by {provider}, which has no "
-                    f"{exchange.operation.value} in this protocol"
+                    f"{exchange.operation.value} in this protocol",
+                    status=501,
                 )
         if not able:
             raise NoCandidate("no credential is configured for this")

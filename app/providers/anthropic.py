@@ -55,7 +55,7 @@ class Anthropic(Provider):
         path = _PATHS.get(operation)
         if path is None or protocol != "anthropic_messages":
             raise Untranslatable(
-                f"the provider of this model has no {operation.value} over {protocol}"
+                f"the provider of this model has no {operation.value} over {protocol}", status=501
             )
         return self._root(signer) + path
 

@@ -60,7 +60,7 @@ class Gemini(Provider):
         method = _METHODS.get(operation)
         if method is None or protocol != "gemini_generate":
             raise Untranslatable(
-                f"the provider of this model has no {operation.value} over {protocol}"
+                f"the provider of this model has no {operation.value} over {protocol}", status=501
             )
         resource = model if model.partition("/")[0] in _COLLECTIONS else f"models/{model}"
         if stream and operation is Operation.GENERATE:

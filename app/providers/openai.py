@@ -49,7 +49,9 @@ def path_of(protocol: str, operation: Operation, model: str) -> str:
         return f"/responses/{object_segment(model)}{_STORED[operation]}"
     path = _PATHS.get((protocol, operation))
     if path is None:
-        raise Untranslatable(f"the provider of this model has no {operation.value} over {protocol}")
+        raise Untranslatable(
+            f"the provider of this model has no {operation.value} over {protocol}", status=501
+        )
     return path
 
 

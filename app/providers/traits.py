@@ -18,7 +18,7 @@ from functools import lru_cache
 
 from app.ir.traits import UNKNOWN, ThinkingStyle, Traits
 
-_MAKERS = frozenset({"openai", "codex", "anthropic", "gemini", "vertex"})
+_MAKERS = frozenset({"openai", "codex", "claude", "anthropic", "gemini", "vertex"})
 _CACHED = 4096
 """Names are the clients' to choose; the cache must not grow with them."""
 
