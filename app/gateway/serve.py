@@ -159,11 +159,13 @@ class Pipeline:
         )
 
     def _attempt(self, exchange: Exchange, candidate: Candidate) -> Relay:
-        exchange.attempts += 1
         exchange.candidate = candidate
-        exchange.meter.restart()
         drop_usage = _must_ask_for_usage(exchange, candidate)
-        reply = self._transport.send(_call(exchange, candidate, ask_usage=drop_usage))
+        call = _call(exchange, candidate, ask_usage=drop_usage)
+        # Counted from here on: a call that cannot be made has asked nobody.
+        exchange.attempts += 1
+        exchange.meter.restart()
+        reply = self._transport.send(call)
         try:
             relay = self._relay(exchange, candidate, reply, drop_usage=drop_usage)
             relay.begin()

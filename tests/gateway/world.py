@@ -21,6 +21,7 @@ from app.gateway.serve import Pipeline
 from app.protocols import CODECS
 from app.protocols.base import Operation, Peek
 from app.providers import PROVIDERS
+from app.providers.demo import Demo
 from app.routing.catalog import Catalog
 from app.routing.select import Rotation
 from app.storage.memory import MemoryLedger
@@ -41,14 +42,13 @@ def credential(
     proxy_url: str | None = None,
     wire_api: str = "",
     include_usage: bool = True,
-    secret: str = "",
 ) -> Credential:
     """A credential that serves the model ``m``."""
     return Credential(
         id=credential_id,
-        provider=PROVIDERS[provider],
+        provider=Demo() if provider == "demo" else PROVIDERS[provider],
         provider_name=provider,
-        secret=secret or f"secret-{credential_id}",
+        secret=f"secret-{credential_id}",
         base_url=base_url,
         label=credential_id,
         models=models or {"m": "m"},
