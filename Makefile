@@ -61,6 +61,7 @@ layers: $(VENV)/.has-dev ## check that packages import only what stands below th
 bench: $(VENV)/.has-test ## measure CPU time, memory and latency against a bare application
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+# What the gateway's own processes execute counts as well: see [tool.coverage.run].
 cov: $(VENV)/.has-dev ## run the tests and show which lines they leave out
 	@$(BIN)/python -m pytest --cov --cov-report=term-missing $(ARGS)
 
@@ -71,7 +72,7 @@ hooks: $(VENV)/.has-dev ## have Git run the quick checks before each commit
 	@$(BIN)/pre-commit install
 
 clean: ## remove the environment, caches and builds; configuration and data stay
-	rm -rf $(VENV) build dist htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache
 	find app tests migrations -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -101,6 +101,11 @@ class Exchange:
         self.bytes_in = len(self.body)
         self.meter = Meter(self.codec, self.operation, self.bytes_in)
 
+    def begin_attempt(self) -> None:
+        """Count an attempt whose call is made; one that cannot be made has asked nobody."""
+        self.attempts += 1
+        self.meter.restart()
+
     def forget_request(self) -> None:
         """Let go of what no attempt needs any more; a stream may live for an hour."""
         self.body = b""

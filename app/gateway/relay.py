@@ -145,7 +145,7 @@ class StreamRelay(Relayed):
                 raise self._meter.progress.failure
             if any(not frame.startswith(b":") for frame in frames):
                 break
-            self._refuse_document(pieces)
+            self._refuse_document()
         whole = b"".join(pieces)
         if self._drop_usage:
             whole = self._without_usage(self._frames_of(whole))
@@ -211,7 +211,7 @@ class StreamRelay(Relayed):
         if not progress.finished and progress.failure is None:
             raise Garbled("the provider's stream ended before the answer was finished")
         self._settle(self.status, self._blame())
-        if rest and self._drop_usage:
+        if self._drop_usage and rest and not self._codec.is_usage_extra(rest + b"\n\n"):
             self._exchange.hand_out(len(rest))
             yield rest
 
@@ -238,12 +238,11 @@ class StreamRelay(Relayed):
             self._unpaid_since = None
         return frames
 
-    def _refuse_document(self, pieces: list[bytes]) -> None:
-        start = self._cutter.rest[:1]
-        if start in (b"{", b"["):
+    def _refuse_document(self) -> None:
+        start = self._cutter.rest
+        if start[:1] in (b"{", b"["):
             # A gateway in between may answer 200 and a bare error document.
-            body = b"".join(pieces) + self._reply.read_all(WHOLE_LIMIT)
-            self._meter.read_frame(b"data: " + body.strip() + b"\n\n")
+            self._meter.read_frame(start + self._reply.read_all(WHOLE_LIMIT))
             raise self._meter.progress.failure or Garbled("the provider did not send a stream")
 
     @staticmethod
@@ -301,7 +300,7 @@ class WholeRelay(Relayed):
         """
         if b'"error"' in body[:_ERROR_WITHIN]:
             codec = self._exchange.codec
-            progress = codec.read_frame(b"data: " + body + b"\n\n", Progress())
+            progress = codec.read_frame(body, Progress())
             if progress.failure is not None:
                 raise progress.failure
 

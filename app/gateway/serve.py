@@ -181,9 +181,7 @@ class Pipeline:
         )
 
     def _attempt(self, exchange: Exchange, candidate: Candidate) -> Relay:
-        exchange.attempts += 1
         exchange.candidate = candidate
-        exchange.meter.restart()
         if exchange.reasoning is None and _speaks(candidate, exchange.codec):
             relay = self._ask_alike(exchange, candidate)
         else:
@@ -200,7 +198,9 @@ class Pipeline:
 
     def _ask_alike(self, exchange: Exchange, candidate: Candidate) -> Relay:
         drop_usage = _must_ask_for_usage(exchange, candidate)
-        reply = self._transport.send(relayed_call(exchange, candidate, ask_usage=drop_usage))
+        call = relayed_call(exchange, candidate, ask_usage=drop_usage)
+        exchange.begin_attempt()
+        reply = self._transport.send(call)
         try:
             return self._relay(exchange, candidate, reply, drop_usage=drop_usage)
         except BaseException:

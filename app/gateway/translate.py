@@ -104,7 +104,9 @@ class Translation(Relayed):
             match event:
                 case Start():
                     self._note(answer_id=event.answer_id)
-                    yield dataclasses.replace(event, model=self._exchange.model)
+                    created_s = event.created_s or int(self._exchange.at.timestamp())
+                    model = self._exchange.model
+                    yield dataclasses.replace(event, model=model, created_s=created_s)
                     continue
                 case UsageEvent():
                     self._note(usage=event.usage)

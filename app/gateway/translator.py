@@ -86,9 +86,9 @@ class Translator:
         encoded: Encoded,
         operation: Operation = Operation.GENERATE,
     ) -> Reply:
-        reply = self._transport.send(
-            translated_call(exchange, candidate, codec, encoded, operation)
-        )
+        call = translated_call(exchange, candidate, codec, encoded, operation)
+        exchange.begin_attempt()
+        reply = self._transport.send(call)
         if reply.status < 300:
             return reply
         try:

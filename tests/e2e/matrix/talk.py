@@ -10,9 +10,6 @@ from typing import Any, TypeAlias
 
 Body: TypeAlias = dict[str, Any]
 PROTOCOLS = ("chat", "responses", "claude", "gemini")
-ISSUERS = MappingProxyType(
-    {"chat": "openai", "responses": "openai", "claude": "anthropic", "gemini": "google"}
-)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 

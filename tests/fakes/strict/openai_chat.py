@@ -95,7 +95,6 @@ _CALL = tagged(
     {
         "function": obj(
             {"id": CALL_ID, "type": _KIND, "function": obj({"name": NAME, "arguments": text()})},
-            {"extra_content": obj({"google": obj({"thought_signature": text()})})},
         ),
         "custom": obj(
             {"id": CALL_ID, "type": _KIND, "custom": obj({"name": NAME, "input": text()})}
@@ -117,8 +116,6 @@ _MESSAGE = tagged(
                 "refusal": nullable(text()),
                 "audio": nullable(obj({"id": text()})),
                 "tool_calls": list_of(_CALL, least=1, most=128),
-                # no part of the service's own API, but it lets it pass
-                "reasoning_content": nullable(text()),
             },
         ),
         "tool": obj({"role": _ROLE, "content": _WORDS, "tool_call_id": CALL_ID}),
