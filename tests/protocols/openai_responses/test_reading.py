@@ -117,7 +117,7 @@ def test_several_stretches_of_a_message() -> None:
 
 
 def test_a_stream_without_item_events() -> None:
-    assert folded(text("a"), text("b")).parts == said("a", "b")
+    assert folded(text("a"), text("b")).parts == said("ab")
 
 
 def test_calls_as_they_come() -> None:
@@ -229,7 +229,7 @@ def test_reasoning_in_its_own_words() -> None:
 
 
 def test_reasoning_that_says_nothing_is_nothing_unless_it_is_sealed() -> None:
-    item = {"type": "reasoning", "id": "rs_1", "summary": []}
+    item: dict[str, Any] = {"type": "reasoning", "id": "rs_1", "summary": []}
     assert folded(added(0, **item), done(0, **item)).parts == ()
     sealed = folded(done(0, **item, encrypted_content="gAAA"))
     assert sealed.parts == (Part(PartKind.THINKING, "", seal=Seal("openai", "gAAA", "rs_1")),)
