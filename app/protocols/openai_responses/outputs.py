@@ -62,10 +62,10 @@ class _Message(Output):
 
     def __init__(self) -> None:
         super().__init__()
-        self._place: object = None
+        self._place = -1
         self._kind: PartKind | None = None
-        self._told: dict[object, list[str]] = {}
-        self._cited: dict[object, int] = {}
+        self._told: dict[int, list[str]] = {}
+        self._cited: dict[int, int] = {}
 
     @override
     def added(self, item: Mapping[str, Any]) -> None:
@@ -73,7 +73,7 @@ class _Message(Output):
 
     @override
     def learn(self, kind: str, event: Mapping[str, Any]) -> None:
-        place = event.get("content_index", 0)
+        place = count_of(event.get("content_index"))
         match kind:
             case "response.output_text.delta":
                 self._more(place, PartKind.TEXT, event.get("delta"))
@@ -102,7 +102,7 @@ class _Message(Output):
         self._shut()
         self.closed = True
 
-    def _part(self, place: object, part: Mapping[str, Any]) -> None:
+    def _part(self, place: int, part: Mapping[str, Any]) -> None:
         match part.get("type"):
             case "output_text" | "text":
                 self._rest(place, PartKind.TEXT, part.get("text"))
@@ -115,7 +115,7 @@ class _Message(Output):
             case _:
                 pass  # a part we do not know
 
-    def _more(self, place: object, kind: PartKind, text: object) -> None:
+    def _more(self, place: int, kind: PartKind, text: object) -> None:
         if not isinstance(text, str) or not text:
             return
         if self._place != place or self._kind is not kind:
@@ -126,10 +126,10 @@ class _Message(Output):
         self._told.setdefault(place, []).append(text)
         self._events.append(Delta(text))
 
-    def _rest(self, place: object, kind: PartKind, whole: object) -> None:
+    def _rest(self, place: int, kind: PartKind, whole: object) -> None:
         self._more(place, kind, rest_of(whole, self._told.get(place, ())))
 
-    def _cite(self, place: object, note: object) -> None:
+    def _cite(self, place: int, note: object) -> None:
         self._cited[place] = self._cited.get(place, 0) + 1
         members = mapping_of(note)
         url = members.get("url")
@@ -229,8 +229,8 @@ class _Reasoning(Output):
     def __init__(self) -> None:
         super().__init__()
         self._source = ""
-        self._place: object = None
-        self._told: dict[object, list[str]] = {}
+        self._place = -1
+        self._told: dict[int, list[str]] = {}
         self._opened = False
 
     @override
@@ -241,13 +241,13 @@ class _Reasoning(Output):
     def learn(self, kind: str, event: Mapping[str, Any]) -> None:
         match kind:
             case "response.reasoning_summary_text.delta":
-                self._more("summary", event.get("summary_index", 0), event.get("delta"))
+                self._more("summary", count_of(event.get("summary_index")), event.get("delta"))
             case "response.reasoning_summary_text.done":
-                self._rest("summary", event.get("summary_index", 0), event.get("text"))
+                self._rest("summary", count_of(event.get("summary_index")), event.get("text"))
             case "response.reasoning_text.delta":
-                self._more("content", event.get("content_index", 0), event.get("delta"))
+                self._more("content", count_of(event.get("content_index")), event.get("delta"))
             case "response.reasoning_text.done":
-                self._rest("content", event.get("content_index", 0), event.get("text"))
+                self._rest("content", count_of(event.get("content_index")), event.get("text"))
             case _:
                 pass  # parts that begin and end
 
@@ -276,7 +276,7 @@ class _Reasoning(Output):
             self._opened = True
             self._events.append(Open(PartKind.THINKING))
 
-    def _more(self, source: str, place: object, text: object) -> None:
+    def _more(self, source: str, place: int, text: object) -> None:
         """More of the summary or of the words; of the two, the one that came first is told."""
         if not isinstance(text, str) or not text or (self._source or source) != source:
             return
@@ -288,7 +288,7 @@ class _Reasoning(Output):
         self._told.setdefault(place, []).append(text)
         self._events.append(Delta(text))
 
-    def _rest(self, source: str, place: object, whole: object) -> None:
+    def _rest(self, source: str, place: int, whole: object) -> None:
         told = self._told.get(place, ()) if self._source == source else ()
         self._more(source, place, rest_of(whole, told))
 

@@ -63,9 +63,9 @@ class _Reader:
     def __init__(self) -> None:
         self.finished = False
         self._started = False
-        self._outputs: dict[object, Output] = {}
+        self._outputs: dict[int | str, Output] = {}
         self._waiting: list[Output] = []
-        self._ids: set[object] = set()
+        self._ids: set[str] = set()
         self._called = False
         self._refused = False
 
@@ -129,8 +129,8 @@ class _Reader:
         return settle(FinishReason.STOP, self._called)
 
     def _item(self, kind: str, event: Mapping[str, Any]) -> Iterator[Event]:
-        key = event.get("output_index")
-        key = event.get("item_id") if key is None else key
+        index = event.get("output_index")
+        key = str(event.get("item_id")) if index is None else count_of(index)
         item = mapping_of(event.get("item"))
         output = self._outputs.get(key)
         if output is None:
@@ -140,7 +140,7 @@ class _Reader:
             self._add(key, output)
         if output.closed:
             return
-        self._ids |= {item.get("id"), event.get("item_id"), item.get("call_id")} - {None, ""}
+        self._ids |= _ids(item.get("id"), event.get("item_id"), item.get("call_id"))
         if kind == "response.output_item.added":
             output.added(item)
         elif kind == "response.output_item.done":
@@ -153,7 +153,7 @@ class _Reader:
         """An item of the last event: the end of one that was streamed, or one that was not."""
         output = self._outputs.get(index)
         if output is None:
-            if self._ids & {item.get("id"), item.get("call_id")}:
+            if self._ids & _ids(item.get("id"), item.get("call_id")):
                 return
             output = output_of(item.get("type"), "")
             if output is None:
@@ -163,7 +163,7 @@ class _Reader:
             output.done(item)
         yield from self._told()
 
-    def _add(self, key: object, output: Output) -> None:
+    def _add(self, key: int | str, output: Output) -> None:
         self._outputs[key] = output
         self._waiting.append(output)
 
@@ -177,6 +177,10 @@ class _Reader:
             self._called = self._called or output.is_call
             self._refused = self._refused or output.is_refusal
             self._waiting.pop(0)
+
+
+def _ids(*values: object) -> set[str]:
+    return {value for value in values if isinstance(value, str) and value}
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

@@ -661,3 +661,41 @@ def test_a_long_history_with_gaps_is_taken() -> None:
     )
     found = encoded(request)[0]["input"]
     assert sum(item["type"] == "function_call" for item in found) == 4
+
+
+def test_another_host_has_no_code_interpreter() -> None:
+    code = Tool("code_execution", ToolKind.CODE_EXECUTION)
+    body, result = encoded(
+        ask(tools=(code, Tool("web_search", ToolKind.WEB_SEARCH))), "m", is_official=False
+    )
+    assert body["tools"] == [{"type": "web_search"}]
+    assert losses(result) == {"code_execution"}
+
+
+def test_a_group_without_a_word_about_itself() -> None:
+    other = Tool("list", ToolKind.CUSTOM, namespace="mcp__docs")
+    body, _ = encoded(ask(tools=(replace(GROUPED, options={}), other)))
+    assert body["tools"] == [
+        {
+            "type": "namespace",
+            "name": "mcp__docs",
+            "tools": [
+                {"type": "function", "name": "find", "parameters": SCHEMA, "strict": False},
+                {"type": "custom", "name": "list"},
+            ],
+        }
+    ]
+
+
+def test_its_own_odd_parts_go_through() -> None:
+    odd = {"type": "input_odd", "x": 1}
+    shell = {"type": "local_shell_call_output", "id": "x", "output": "y"}
+    request = asked(input=[shell, {"role": "user", "content": [odd]}])
+    body = json.loads(CODEC.encode_request(tidy(request), Target("gpt-5.2")).body)
+    assert body["input"] == [
+        shell,
+        {"type": "message", "role": "user", "content": [odd]},
+    ]
+    only = asked(input=[shell])
+    body = json.loads(CODEC.encode_request(tidy(only), Target("gpt-5.2")).body)
+    assert body["input"] == [shell]

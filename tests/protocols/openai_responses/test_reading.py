@@ -216,7 +216,7 @@ def test_reasoning_in_parts_with_its_proof() -> None:
 
 
 def test_reasoning_in_its_own_words() -> None:
-    item = {"type": "reasoning", "id": "rs_1", "summary": [], "content": None}
+    item: dict[str, Any] = {"type": "reasoning", "id": "rs_1", "summary": [], "content": None}
     place = {"item_id": "rs_1", "output_index": 0, "content_index": 0}
     spoken = {**item, "content": [{"type": "reasoning_text", "text": "hm"}]}
     answer = folded(
@@ -444,3 +444,36 @@ def test_a_stream_that_was_cut_has_no_finish() -> None:
     for length in range(len(body)):
         events = list(CODEC.decode_stream(cut(body[:length], 64)))
         assert not any(isinstance(event, Finish) for event in events)
+
+
+def test_odd_members_are_passed_over() -> None:
+    notes = [{"type": "url_citation", "url": 3}, None, {"type": "url_citation", "url": "u"}]
+    odd = {"type": "output_text", "text": "x", "annotations": notes}
+    message = {**MESSAGE, "id": {"a": 1}, "content": [{"type": "odd"}, odd, None]}
+    answer = folded(
+        frame("response.function_call_arguments.delta", output_index=[], item_id={}, delta=3),
+        frame("response.function_call_arguments.odd", output_index=0),
+        done(0, **call(0, name=None)),
+        frame("response.output_text.delta", output_index=1, content_index={}, delta="y"),
+        done(1, **message),
+        done(2, **MESSAGE),
+        frame("response.output_text.delta", output_index=2, content_index=0, delta="late"),
+        done(3, type="image_generation_call", id="ig_1", status="failed", result=None),
+        end=frame("response.completed", response=response(output=[None, {"type": "odd"}])),
+    )
+    assert [(part.text, len(part.citations)) for part in answer.parts] == [("y", 0), ("x", 1)]
+    assert answer.reason is FinishReason.STOP
+
+
+def test_a_summary_and_the_words_are_not_mixed() -> None:
+    spoken = frame("response.reasoning_text.delta", output_index=0, content_index=0, delta="w")
+    item = {
+        "type": "reasoning",
+        "id": "rs_1",
+        "summary": [{"type": "summary_text", "text": "s"}],
+        "content": [{"type": "reasoning_text", "text": "w"}],
+    }
+    assert folded(spoken, thought("s"), done(0, **item)).parts[0].text == "w"
+    assert folded(thought("s"), spoken, done(0, **item)).parts[0].text == "s"
+    assert whole(output=[item]).parts[0].text == "s"
+    assert folded(thought("s")).parts == (Part(PartKind.THINKING, "s"),)

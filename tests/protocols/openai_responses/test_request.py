@@ -149,6 +149,22 @@ def test_reasoning(item: dict[str, Any], thinking: Thinking) -> None:
             Media(MediaKind.IMAGE, mime="image/jpeg", data=PNG),
         ),
         (
+            {"type": "image_url", "image_url": {"url": "https://x/y.png"}},
+            Media(MediaKind.IMAGE, url="https://x/y.png"),
+        ),
+        (
+            {"type": "input_file", "file_data": f"data:image/png;base64,{PNG}"},
+            Media(MediaKind.IMAGE, mime="image/png", data=PNG),
+        ),
+        (
+            {"type": "input_file", "file_data": "data:audio/wav;base64,QUJD"},
+            Media(MediaKind.AUDIO, mime="audio/wav", data="QUJD"),
+        ),
+        (
+            {"type": "input_file", "file_data": "data:video/mp4;base64,QUJD"},
+            Media(MediaKind.VIDEO, mime="video/mp4", data="QUJD"),
+        ),
+        (
             {"type": "input_image", "image_url": "https://x/y.png", "detail": "low"},
             Media(MediaKind.IMAGE, url="https://x/y.png", detail="low"),
         ),
@@ -446,3 +462,20 @@ def test_no_json_is_a_bad_request() -> None:
 
 def test_a_conversation_kept_elsewhere_needs_no_input() -> None:
     assert asked(input=None, previous_response_id="resp_1").turns == ()
+
+
+def test_a_message_without_content_and_a_result_that_declines() -> None:
+    refused = {
+        "type": "function_call_output",
+        "call_id": "c",
+        "output": [{"type": "refusal", "refusal": "no"}],
+    }
+    assert turns({"role": "user", "content": None}, refused) == [
+        (Role.USER, (ToolResult("c", (Text("no"),)),))
+    ]
+
+
+def test_what_steers_a_request() -> None:
+    body = b'{"model": " m ", "stream": true, "previous_response_id": "resp_1"}'
+    head = CODEC.peek(body, Operation.GENERATE)
+    assert (head.model, head.stream, head.continues) == ("m", True, "resp_1")

@@ -308,3 +308,8 @@ def test_any_answer_comes_back_as_it_went(some: list[list[Event]], size: int) ->
     expected = fold(events)
     assert fold(check(CODEC.decode_stream(cut(written(events), size)))) == expected
     assert fold(CODEC.decode_answer(CODEC.encode_answer(events))) == expected
+
+
+def test_only_text_cites() -> None:
+    events: list[Event] = [START, Open(PartKind.REFUSAL), Delta("x"), Cite(CITATION), Shut(), END]
+    assert b"annotation" not in written(events)
