@@ -101,6 +101,13 @@ class Exchange:
         self.bytes_in = len(self.body)
         self.meter = Meter(self.codec, self.operation, self.bytes_in)
 
+    def holds_marks(self) -> bool:
+        """Whether the history holds what another protocol's provider said through us.
+
+        Its own provider would refuse that; it has to be read and written anew.
+        """
+        return self.codec.holds_marks(self.body)
+
     def begin_attempt(self) -> None:
         """Count an attempt whose call is made; one that cannot be made has asked nobody."""
         self.attempts += 1

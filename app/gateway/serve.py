@@ -182,7 +182,7 @@ class Pipeline:
 
     def _attempt(self, exchange: Exchange, candidate: Candidate) -> Relay:
         exchange.candidate = candidate
-        if exchange.reasoning is None and _speaks(candidate, exchange.codec):
+        if _speaks(candidate, exchange.codec) and not _must_be_rewritten(exchange):
             relay = self._ask_alike(exchange, candidate)
         else:
             relay = self._translator.ask(exchange, candidate)
@@ -311,6 +311,13 @@ def _must_ask_for_usage(exchange: Exchange, candidate: Candidate) -> bool:
 def _speaks(candidate: Candidate, codec: Codec) -> bool:
     credential = candidate.credential
     return codec.name in credential.provider.protocols(credential)
+
+
+def _must_be_rewritten(exchange: Exchange) -> bool:
+    """Whether even a provider of the client's own protocol cannot be given the client's bytes."""
+    if exchange.operation not in TRANSLATED:
+        return False
+    return exchange.reasoning is not None or exchange.holds_marks()
 
 
 def _keepers(candidates: Sequence[Candidate]) -> Sequence[Candidate]:

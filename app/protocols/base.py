@@ -15,6 +15,7 @@ from app.ir.parts import MediaKind
 from app.ir.request import Loss, Request
 from app.ir.traits import UNKNOWN, Traits
 from app.protocols.names import NO_NAMES, ToolNames
+from app.protocols.seals import PACKED
 from app.wire.sse import data_of
 
 
@@ -177,6 +178,13 @@ class Codec(ABC):
             body: all of it, or of a huge one the last 64 KiB; its first bytes may stand in front.
             progress: what is known already.
         """
+
+    foreign: ClassVar[tuple[bytes, ...]] = (PACKED,)
+    """What a request holds when a part of its history came from another protocol through us."""
+
+    def holds_marks(self, body: bytes | bytearray) -> bool:
+        """Whether a part of a request's history came from another protocol through us."""
+        return any(mark in body for mark in self.foreign)
 
     @abstractmethod
     def decode_request(

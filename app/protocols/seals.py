@@ -14,6 +14,9 @@ from app.ir.parts import Seal
 
 _MARK = "aip1"
 
+PACKED = b'"YWlwMQ'
+"""How the JSON string of a packed seal begins."""
+
 
 def pack(seal: Seal | None, issuer: str) -> str:
     """The text a client protocol of ``issuer`` carries for a seal; empty for none."""

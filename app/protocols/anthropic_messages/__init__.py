@@ -26,6 +26,7 @@ from app.protocols.base import (
     Shape,
     Target,
 )
+from app.protocols.seals import PACKED
 
 # Source: Anthropic API reference, "Errors", and SDK 2.11 `types/shared/error_type.py`, read
 # 2026-11-21; what is not listed there is told by its status alone.
@@ -48,6 +49,7 @@ class AnthropicMessages(Codec):
 
     name: ClassVar[str] = "anthropic_messages"
     issuer: ClassVar[str] = ISSUER
+    foreign: ClassVar[tuple[bytes, ...]] = (PACKED, b'"signature":""', b'"signature": ""')
     media_by_url: ClassVar[frozenset[MediaKind]] = frozenset({MediaKind.IMAGE, MediaKind.DOCUMENT})
     marks: ClassVar[tuple[bytes, ...]] = (b"message_", b'"error"', b'"code"')
 

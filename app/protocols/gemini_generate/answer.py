@@ -18,7 +18,7 @@ from app.ir.parts import Media
 from app.protocols.base import Progress
 from app.protocols.failures import failure_of, is_bare
 from app.protocols.gemini_generate.citations import write_citations
-from app.protocols.gemini_generate.contents import packed
+from app.protocols.gemini_generate.contents import NO_SEAL, packed
 from app.protocols.gemini_generate.media import media_part
 from app.protocols.gemini_generate.members import object_of, written
 from app.protocols.names import wrapped
@@ -221,6 +221,9 @@ def part_of(part: Part) -> dict[str, Any] | None:
             said = _medium(part.media)
     if signature := packed(part.seal, part.redacted):
         said["thoughtSignature"] = signature
+    elif part.kind is PartKind.TOOL_CALL:
+        # Gemini 3 refuses a history with unsigned calls; this client may go there next.
+        said["thoughtSignature"] = NO_SEAL
     return said
 
 

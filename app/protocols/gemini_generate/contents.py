@@ -28,6 +28,9 @@ _ROLES = {
     "assistant": Role.ASSISTANT,
     "system": Role.SYSTEM,
 }
+NO_SEAL = "skip_thought_signature_validator"
+"""What stands for the signature of a call that the model did not make; clients send it back."""
+
 _BESIDE = frozenset(
     {"thought", "thoughtSignature", "videoMetadata", "mediaResolution", "partMetadata"}
 )
@@ -110,8 +113,8 @@ def part_of(value: object) -> Part:
 
 
 def seal_of(signature: str) -> Seal | None:
-    """The seal behind a ``thoughtSignature``."""
-    return unpack(signature, ISSUER)
+    """The seal behind a ``thoughtSignature``; the word that stands for none is none."""
+    return None if signature == NO_SEAL else unpack(signature, ISSUER)
 
 
 def packed(seal: Seal | None, redacted: bool = False) -> str:

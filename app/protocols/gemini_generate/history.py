@@ -22,13 +22,10 @@ from app.ir.parts import (
 )
 from app.ir.request import Loss, Request, Role, Turn
 from app.protocols.base import Target
-from app.protocols.gemini_generate.contents import PROTOCOL
+from app.protocols.gemini_generate.contents import NO_SEAL, PROTOCOL
 from app.protocols.gemini_generate.media import ISSUER, media_part
 from app.protocols.gemini_generate.members import object_of
 from app.protocols.names import ToolNames, wrapped
-
-NO_SEAL = "skip_thought_signature_validator"
-"""What the service takes for the signature of a call that it did not make itself."""
 
 _ATTACHED = "The result is attached."
 

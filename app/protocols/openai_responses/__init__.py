@@ -26,6 +26,7 @@ from app.protocols.base import (
 )
 from app.protocols.openai_responses import answer, body, reading, request, stream
 from app.protocols.openai_responses.media import ISSUER
+from app.protocols.seals import PACKED
 
 
 class OpenAIResponses(Codec):
@@ -33,6 +34,7 @@ class OpenAIResponses(Codec):
 
     name: ClassVar[str] = "openai_responses"
     issuer: ClassVar[str] = ISSUER
+    foreign: ClassVar[tuple[bytes, ...]] = (PACKED, b'"rs_aip')
     media_by_url: ClassVar[frozenset[MediaKind]] = frozenset({MediaKind.IMAGE, MediaKind.DOCUMENT})
     marks: ClassVar[tuple[bytes, ...]] = (b'"response"', b'"error"', b'"code"')
 
