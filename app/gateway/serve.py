@@ -86,9 +86,9 @@ class Pipeline:
             able: Sequence[Candidate] = _keepers(catalog.of_protocol(exchange.codec.name))
         else:
             ordered = self._rotation.order(self._route(exchange))
-            able = ordered
-            if exchange.operation not in TRANSLATED:
-                able = [each for each in ordered if _speaks(each, exchange.codec)]
+            able = [each for each in ordered if _speaks(each, exchange.codec)]
+            if exchange.operation in TRANSLATED and len(able) < len(ordered):
+                able = sorted(ordered, key=lambda each: _reluctance(each, exchange.codec))
             if ordered and not able:
                 provider = ordered[0].credential.provider_name
                 raise Untranslatable(
@@ -318,6 +318,11 @@ def _must_be_rewritten(exchange: Exchange) -> bool:
     if exchange.operation not in TRANSLATED:
         return False
     return exchange.reasoning is not None or exchange.holds_marks()
+
+
+def _reluctance(candidate: Candidate, codec: Codec) -> tuple[int, bool]:
+    """Among credentials of equal priority those are asked first that need no translation."""
+    return -candidate.credential.priority, not _speaks(candidate, codec)
 
 
 def _keepers(candidates: Sequence[Candidate]) -> Sequence[Candidate]:

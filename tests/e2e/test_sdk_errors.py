@@ -164,11 +164,12 @@ def test_a_body_over_the_limit(speech: Speech, call: Caller, upstream: ScriptedU
     assert upstream.requests == []
 
 
-def test_a_model_that_does_not_speak_the_protocol(
-    speech: Speech, call: Caller, upstream: ScriptedUpstream
+def test_an_operation_that_the_provider_does_not_have(
+    openai_client: openai.OpenAI, upstream: ScriptedUpstream
 ) -> None:
-    other = MESSAGES if speech is not MESSAGES else GEMINI
-    _raises(speech, 501, lambda: call(other.model))
+    with pytest.raises(openai.InternalServerError) as caught:
+        openai_client.embeddings.create(model=MESSAGES.model, input="x")
+    assert caught.value.status_code == 501
     assert upstream.requests == []
 
 

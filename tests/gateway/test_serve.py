@@ -166,15 +166,16 @@ def test_a_model_that_nobody_serves(world: World) -> None:
     assert (row.status, row.blame, row.attempts, row.usage) == (404, "client", 0, Usage())
 
 
-def test_a_protocol_that_the_provider_does_not_speak(world: World) -> None:
+def test_an_operation_that_the_provider_does_not_have(world: World) -> None:
+    asked = exchange(
+        credential("c", DEAD, wire_api="responses"), operation=Operation.EMBED, codec="openai_chat"
+    )
     with pytest.raises(Untranslatable, match="served by openai"):
-        world.serve(exchange(credential("c", DEAD), codec="anthropic_messages"))
+        world.serve(asked)
     assert (world.row().status, world.row().blame) == (501, "client")
 
 
-def test_those_who_do_not_speak_the_protocol_are_left_out(
-    world: World, upstream: ScriptedUpstream
-) -> None:
+def test_those_who_speak_the_protocol_come_first(world: World, upstream: ScriptedUpstream) -> None:
     (good,) = _several(upstream, Reply(body=answers.chat_answer()))
     asked = exchange(credential("deaf", DEAD, wire_api="responses"), good)
     assert world.body(asked) == answers.chat_answer()

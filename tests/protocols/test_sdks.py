@@ -312,7 +312,7 @@ FAILURES: list[tuple[GatewayError, type[Exception], type[Exception], str]] = [
     ),
     (GatewayError("oh"), openai.InternalServerError, anthropic.InternalServerError, "INTERNAL"),
     (
-        Untranslatable("cannot"),
+        Untranslatable("cannot", status=501),
         openai.InternalServerError,
         anthropic.HTTPNotImplementedError,
         "UNIMPLEMENTED",
