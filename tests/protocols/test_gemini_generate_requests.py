@@ -39,7 +39,7 @@ from app.ir.tidy import tidy
 from app.ir.traits import ThinkingStyle, Traits
 from app.protocols.base import Encoded, Operation, Target
 from app.protocols.gemini_generate import GeminiGenerate, as_count
-from app.protocols.gemini_generate.history import NO_SEAL
+from app.protocols.gemini_generate.contents import NO_SEAL
 from app.protocols.seals import pack
 
 CODEC = GeminiGenerate()
