@@ -232,6 +232,7 @@ def answering(incoming: Incoming, work: Callable[[], Answer]) -> Answer:
     try:
         return work()
     except GatewayError as error:
+        incoming.abandon_body()
         return error_answer(asker(incoming), error, new_request_id())
 
 
