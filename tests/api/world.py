@@ -24,7 +24,8 @@ from app.gateway.serve import Pipeline
 from app.routing.catalog import Catalog
 from app.routing.select import Rotation
 from app.services import Services, Snapshot
-from app.storage.memory import MemoryLedger
+from app.storage.memory import MemoryLedger, MemorySeals
+from app.upstream.fetch import MediaFetcher
 from app.upstream.transport import Transport
 from app.wire.peer import networks
 
@@ -52,7 +53,13 @@ class FixedServices:
     error: ConfigError | None = None
 
     def pipeline(self) -> Pipeline:
-        return Pipeline(self.transport, self.ledger, Rotation())
+        return Pipeline(
+            self.transport,
+            self.ledger,
+            Rotation(),
+            fetch=MediaFetcher(allow_private=True).fetch,
+            seals=MemorySeals(),
+        )
 
     def config_status(self) -> tuple[ConfigError | None, tuple[ConfigWarning, ...], datetime]:
         return self.error, (), datetime(2026, 11, 21, tzinfo=UTC)
