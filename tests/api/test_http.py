@@ -127,7 +127,7 @@ def test_the_wait_is_told_in_whole_seconds(seconds: float, told: str) -> None:
     ("error", "name", "value"),
     [
         (Unauthenticated("no"), "www-authenticate", "Bearer"),
-        (Untranslatable("no"), "x-should-retry", "false"),
+        (Untranslatable("no", status=501), "x-should-retry", "false"),
         (Forbidden("no", kind="unsafe_example_api_key"), "x-cpa-safe-mode", "example-api-key"),
     ],
 )
