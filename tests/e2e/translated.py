@@ -91,13 +91,13 @@ def staged(workers: int = 1, **more: Any) -> Iterator[Stage]:
         yield Stage(upstream, gateway, sdks)
 
 
-def others(client: str) -> Any:
+def others(client: str) -> pytest.MarkDecorator:
     """A test's upstream, each of the other protocols in turn."""
     names = [name for name in PROTOCOLS if name != client]
     return pytest.mark.parametrize("upstream", names)
 
 
-def cross_pairs() -> Any:
+def cross_pairs() -> pytest.MarkDecorator:
     """A test's client and upstream, each of the twelve pairs in turn."""
     pairs = [(one, other) for one in PROTOCOLS for other in PROTOCOLS if one != other]
     return pytest.mark.parametrize(("client", "upstream"), pairs)

@@ -5,12 +5,14 @@ Source: ai.google.dev, "Content" and "Part"; google-genai 3.4, ``types.py``, rea
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from app.errors import BadRequest
 from app.ir.parts import Media, Opaque, Part, Seal, Text, Thinking, ToolCall, ToolResult
 from app.ir.request import Role, Turn
+from app.ir.tidy import merged
 from app.protocols.gemini_generate.media import ISSUER, file_media, inline_media
 from app.protocols.gemini_generate.members import compact, entries, members, slug_of, text_in
 from app.protocols.seals import pack, unpack
@@ -44,7 +46,30 @@ def turns_of(contents: object) -> tuple[Turn, ...]:
     Raises:
         BadRequest: a member has the wrong shape.
     """
-    return tuple(_turn(content) for content in entries(contents, "contents"))
+    turns = merged(_turn(content) for content in entries(contents, "contents"))
+    return tuple(Turn(turn.role, tuple(_whole_thoughts(turn.parts))) for turn in turns)
+
+
+def _whole_thoughts(parts: Iterable[Part]) -> Iterator[Part]:
+    """Put the pieces of a thought together again.
+
+    A client that streams keeps every chunk, often as a content of its own, and sends them back
+    so; the seal is on the last of them and covers the words of all.
+    """
+    before: Thinking | None = None
+    for part in parts:
+        if before is not None:
+            if isinstance(part, Thinking) and not part.redacted:
+                part = replace(part, text=before.text + part.text)
+            else:
+                yield before
+            before = None
+        if isinstance(part, Thinking) and part.seal is None:
+            before = part
+        else:
+            yield part
+    if before is not None:
+        yield before
 
 
 def system_turns(instruction: object) -> tuple[Turn, ...]:
