@@ -26,7 +26,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test check fmt format-check lint type layers bench cov migrate hooks clean
+.PHONY: help setup run test test-clients check fmt format-check lint type layers bench cov migrate hooks clean
 
 help: ## show this list
 	@echo "usage: make <target> [ARGS='...'] [PYTHON=python3.12]"
@@ -39,6 +39,10 @@ run: $(VENV)/.has-app ## start the gateway (ARGS="--port 9000")
 
 test: $(VENV)/.has-test ## run the tests (ARGS="-k name")
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-clients: $(VENV)/.has-test ## drive real command line agents against the gateway (needs npm, ARGS="-k pi")
+	@$(BIN)/python -m tests.clients.install
+	@AIPROXY_TEST_CLIENTS=1 $(BIN)/python -m pytest tests/clients -rs $(ARGS)
 
 check: format-check lint type layers ## everything CI checks besides the tests
 
@@ -72,7 +76,7 @@ hooks: $(VENV)/.has-dev ## have Git run the quick checks before each commit
 	@$(BIN)/pre-commit install
 
 clean: ## remove the environment, caches and builds; configuration and data stay
-	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) .clients build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache
 	find app tests migrations -name __pycache__ -type d -prune -exec rm -rf {} +
 
