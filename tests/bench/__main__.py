@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -14,17 +15,17 @@ from tests.bench import report
 from tests.bench.measure import Bench, Comparison
 from tests.bench.processes import BenchError, Cores, raise_descriptor_limit
 from tests.bench.report import Bar
-from tests.bench.workloads import WORKLOADS
+from tests.bench.workloads import TRANSLATED, WORKLOADS, Workload
 
 CROWD = 1000
 BUSY_LOAD = 0.5
 OTHERS = ("start", "slow1000", "first-token", "gone")
-NAMES = (*OTHERS, *WORKLOADS)
+NAMES = (*OTHERS, *WORKLOADS, "translated")
 
 
 def _chosen(_context: click.Context, _option: click.Parameter, only: str) -> tuple[str, ...]:
     names = tuple(filter(None, only.split(",")))
-    unknown = [name for name in names if name not in NAMES]
+    unknown = [name for name in names if name not in NAMES and name not in TRANSLATED]
     if unknown:
         raise click.BadParameter(f"{', '.join(unknown)}: not one of {', '.join(NAMES)}")
     return names or NAMES
@@ -32,7 +33,11 @@ def _chosen(_context: click.Context, _option: click.Parameter, only: str) -> tup
 
 @click.command()
 @click.option(
-    "--only", default="", callback=_chosen, help=f"Just these, comma between: {','.join(NAMES)}."
+    "--only",
+    default="",
+    callback=_chosen,
+    help=f"Just these, comma between: {','.join(NAMES)}; of the translated as well one alone, "
+    "such as sse64-messages-chat.",
 )
 @click.option(
     "--rounds",
@@ -93,6 +98,10 @@ def _measure(
         if name in WORKLOADS:
             kept.append(bench.compare(WORKLOADS[name], rounds, quick=quick))
             add(report.of_comparison(kept[-1]))
+    for alike in _translated(only):
+        for found in bench.compare_all(alike, rounds, quick=quick):
+            kept.append(found)
+            add(report.of_comparison(found))
     if "first-token" in only:
         add(report.of_first_token(bench.first_token(1 if quick else 5)))
     if kept:
@@ -100,6 +109,15 @@ def _measure(
     if "gone" in only:  # last: a call that was left has estimated tokens, which no one can foretell
         add(report.of_gone(bench.gone()))
     return bars
+
+
+def _translated(only: tuple[str, ...]) -> list[list[Workload]]:
+    """The translations that were chosen, those with the same load together."""
+    chosen = [one for one in TRANSLATED.values() if one.name in only or "translated" in only]
+    return [
+        list(alike)
+        for _, alike in itertools.groupby(chosen, lambda one: one.name.partition("-")[0])
+    ]
 
 
 def _show(bars: list[Bar]) -> None:

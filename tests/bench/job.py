@@ -26,6 +26,8 @@ class Job:
         timeout_s: then what is missing is an error.
         leave_after_ms: leave each exchange unfinished, so long after its first chunk (or, when
             the first chunk is over a second away, after the request); 0 = stay to the end.
+        client, upstream: the dialects of an answer that has to be translated; empty = Chat on
+            both sides, compared byte by byte.
     """
 
     port: int
@@ -40,6 +42,8 @@ class Job:
     upstream_model: str = payload.UPSTREAM_MODEL
     timeout_s: float = 60.0
     leave_after_ms: int = 0
+    client: str = ""
+    upstream: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -212,6 +212,19 @@ class Bench:
             floor.append(self.sample(workload, self.floor, quick=quick))
             gateway.append(self.sample(workload, self.gateway, quick=quick))
         return Comparison(workload, floor, gateway)
+
+    def compare_all(
+        self, workloads: Sequence[Workload], rounds: int, *, quick: bool = False
+    ) -> Iterator[Comparison]:
+        """Translations of the same load, round by round against one turn of the floor."""
+        floor: list[Sample] = []
+        gateway: dict[str, list[Sample]] = {one.name: [] for one in workloads}
+        for _ in range(rounds):
+            floor.append(self.sample(workloads[0].bare, self.floor, quick=quick))
+            for one in workloads:
+                gateway[one.name].append(self.sample(one, self.gateway, quick=quick))
+        for one in workloads:
+            yield Comparison(one, floor, gateway[one.name])
 
     def crowd(self, streams: int, each: Plan = SLOW) -> Crowd:
         """Many slow streams, begun at once."""

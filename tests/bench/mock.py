@@ -14,7 +14,8 @@ from time import monotonic, monotonic_ns
 
 from typing_extensions import override
 
-from tests.bench import payload
+from tests.bench import conversation, payload
+from tests.bench.dialects import Dialect, dialect_of
 from tests.bench.loop import Channel, Loop
 
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
@@ -35,6 +36,8 @@ def _chunked(frame: bytes) -> bytes:
 
 
 _CHUNK = b"%x\r\n" % payload.CHUNK_BYTES + payload.CHUNK + b"\r\n"
+_MARK = b"[bench:"  # a plan in the last words: the request may come from another protocol
+_REFUSED = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n"
 _END = {
     with_usage: b"".join(map(_chunked, payload.stream_end(with_usage))) + _LAST
     for with_usage in (False, True)
@@ -99,15 +102,18 @@ class Caller(Channel):
     """One connection of the application under test."""
 
     __slots__ = (
+        "_begin",
         "_came_ns",
+        "_chunk",
         "_due",
+        "_end",
         "_missing",
         "_parts",
+        "_path",
         "_plan",
         "_rest",
         "_sent",
         "_upstream",
-        "_with_usage",
     )
 
     def __init__(self, upstream: Upstream, sock: socket.socket) -> None:
@@ -120,7 +126,8 @@ class Caller(Channel):
         self._sent = 0
         self._due = 0.0
         self._came_ns = 0
-        self._with_usage = False
+        self._path = b""
+        self._begin = self._chunk = self._end = b""
 
     @override
     def received(self, data: bytes) -> None:
@@ -145,6 +152,7 @@ class Caller(Channel):
         if not found:
             self.send(b"HTTP/1.1 411 Length Required\r\nContent-Length: 0\r\n\r\n")
             return
+        self._path = data.split(b" ", 2)[1]
         body = data[end + 4 :]
         self._missing = int(found[1]) - len(body)
         if self._missing > 0:
@@ -163,14 +171,22 @@ class Caller(Channel):
     def _answer(self, body: bytes) -> None:
         self._came_ns = monotonic_ns()
         plan = self._plan = payload.plan_of(body)
+        dialect = dialect_of(self._path) if _MARK in body else None
+        is_large = dialect is not None and len(body) >= payload.ECHO_BYTES
+        if is_large and (lacking := conversation.lacks(body)):
+            self.send(_REFUSED % len(lacking) + lacking.encode())
+            return
         if plan.kind == "json":
-            answer = payload.json_answer(plan.size, payload.fingerprint_of(body))
+            if dialect is not None:
+                answer = dialect.answer(plan.size)
+            else:
+                answer = payload.json_answer(plan.size, payload.fingerprint_of(body))
             if plan.first_ms:
                 self._loop.at(monotonic() + plan.first_ms / 1000, lambda: self._whole(answer))
             else:
                 self._whole(answer)
             return
-        self._with_usage = payload.wants_usage(body)
+        self._speak(dialect, plan, body)
         self._sent = 0
         upstream = self._upstream
         upstream.streams += 1
@@ -181,6 +197,16 @@ class Caller(Channel):
         else:
             self._burst(plan)
 
+    def _speak(self, dialect: Dialect | None, plan: payload.Plan, body: bytes) -> None:
+        """Choose the frames of a stream, as a chunked body."""
+        if dialect is None:
+            self._begin, self._chunk = b"", _CHUNK
+            self._end = _END[payload.wants_usage(body)]
+            return
+        self._begin = _chunked(dialect.beginning()) if dialect.beginning() else b""
+        self._chunk = b"%x\r\n" % payload.CHUNK_BYTES + dialect.chunk() + b"\r\n"
+        self._end = _chunked(dialect.end(plan.size)) + _LAST
+
     def _whole(self, answer: bytes) -> None:
         if self.is_open:
             self._plan = None
@@ -188,9 +214,9 @@ class Caller(Channel):
 
     def _burst(self, plan: payload.Plan) -> None:
         now = monotonic_ns()
-        chunks = [_CHUNK % (number, now, self._came_ns) for number in range(plan.size)]
+        chunks = [self._chunk % (number, now, self._came_ns) for number in range(plan.size)]
         self._finished()
-        self.send(_STREAM_HEAD + b"".join(chunks) + _END[self._with_usage])
+        self.send(_STREAM_HEAD + self._begin + b"".join(chunks) + self._end)
 
     def _next_chunk(self) -> None:
         plan = self._plan
@@ -198,12 +224,12 @@ class Caller(Channel):
             return
         number = self._sent
         self._sent = number + 1
-        chunk = _CHUNK % (number, monotonic_ns(), self._came_ns)
+        chunk = self._chunk % (number, monotonic_ns(), self._came_ns)
         if number == 0:
-            chunk = _STREAM_HEAD + chunk
+            chunk = _STREAM_HEAD + self._begin + chunk
         if self._sent == plan.size:
             self._finished()
-            self.send(chunk + _END[self._with_usage])
+            self.send(chunk + self._end)
             return
         self.send(chunk)
         self._due += plan.spacing_ms / 1000

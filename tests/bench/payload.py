@@ -1,7 +1,7 @@
 """What the load generator asks, what the mock upstream answers, and how both are compared.
 
-A request says in its ``user`` member what it wants back (``Plan``), so the mock needs no script
-and the load generator knows every byte to expect.
+A request says in its ``user`` member, or in its last words, what it wants back (``Plan``), so the
+mock needs no script and the load generator knows every byte to expect.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import re
 import zlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 MODEL = "bench-model"
 UPSTREAM_MODEL = "bench-upstream"
@@ -22,7 +22,7 @@ PATH = "/v1/chat/completions"
 
 PROMPT_TOKENS = 113
 COMPLETION_TOKENS = 201
-_USAGE = (
+USAGE_OBJECT = (
     f'{{"prompt_tokens":{PROMPT_TOKENS},"completion_tokens":{COMPLETION_TOKENS},'
     f'"total_tokens":{PROMPT_TOKENS + COMPLETION_TOKENS},'
     '"prompt_tokens_details":{"cached_tokens":32,"audio_tokens":0},'
@@ -34,8 +34,8 @@ CHUNK_BYTES = 300
 ECHO_BYTES = 65_536
 """From this size on the answer carries a checksum of the request's body."""
 
-_WORDS = "The quick gateway carries each answer to whoever asked for it and keeps the books. "
-_PLAN = re.compile(rb'"user":"bench:([^"]+)"')
+WORDS = "The quick gateway carries each answer to whoever asked for it and keeps the books. "
+_PLAN = re.compile(rb'"user":"bench:([^"]+)"|\[bench:([^\]]+)\]')
 _WANTS_USAGE = re.compile(rb'"include_usage"\s*:\s*true')
 
 STAMP = re.compile(rb"#(\d{4}) (\d{16}) (\d{16})")
@@ -70,7 +70,7 @@ JSON_PLAN = Plan("json", ANSWER_BYTES)
 def plan_of(body: bytes) -> Plan:
     """The plan inside a request's body; a plain JSON answer where there is none."""
     found = _PLAN.search(body, max(0, len(body) - 256)) or _PLAN.search(body)
-    return _decode(found[1]) if found else JSON_PLAN
+    return _decode(found[1] or found[2]) if found else JSON_PLAN
 
 
 @functools.lru_cache(maxsize=256)
@@ -82,6 +82,11 @@ def _decode(raw: bytes) -> Plan:
 def wants_usage(body: bytes) -> bool:
     """Whether a stream's request asks for the usage chunk."""
     return _WANTS_USAGE.search(body) is not None
+
+
+def model_on(dialect: str) -> str:
+    """The name under which the gateway serves an upstream of a dialect."""
+    return f"bench-on-{dialect}"
 
 
 # What is asked
@@ -105,7 +110,7 @@ def request_body(
         "temperature": 0.2,
     }
     if large:
-        asked["tools"] = _tools()
+        asked["tools"] = tools()
     if plan.kind == "sse":
         asked["stream"] = True
         if ask_usage:
@@ -131,21 +136,21 @@ def image_body(plan: Plan, size: int, model: str = MODEL) -> bytes:
 
 def _short() -> list[dict[str, object]]:
     return [
-        {"role": "system", "content": "You are a careful assistant. " + _WORDS},
-        {"role": "user", "content": "Explain in two sentences what a gateway is. " + _WORDS},
+        {"role": "system", "content": "You are a careful assistant. " + WORDS},
+        {"role": "user", "content": "Explain in two sentences what a gateway is. " + WORDS},
     ]
 
 
-_CODE = '\tdef carry(self, piece: bytes) -> None:\n\t\tself.out.write(b"%d\\n" % len(piece))\n\n'
+CODE = '\tdef carry(self, piece: bytes) -> None:\n\t\tself.out.write(b"%d\\n" % len(piece))\n\n'
 
 
 def _conversation() -> list[dict[str, object]]:
     """A coding agent's turns: source read by tool calls, with all the escapes source needs."""
-    turns: list[dict[str, object]] = [{"role": "system", "content": _WORDS * 40}]
+    turns: list[dict[str, object]] = [{"role": "system", "content": WORDS * 40}]
     for number in range(1, 138):
-        call = {"path": f"src/part_{number}.py", "from": 1, "to": 40, "why": _WORDS}
+        call = {"path": f"src/part_{number}.py", "from": 1, "to": 40, "why": WORDS}
         turns += [
-            {"role": "user", "content": f"Look at part {number} – ünïcode as well.\n" + _WORDS},
+            {"role": "user", "content": f"Look at part {number} – ünïcode as well.\n" + WORDS},
             {
                 "role": "assistant",
                 "content": None,
@@ -157,24 +162,25 @@ def _conversation() -> list[dict[str, object]]:
                     }
                 ],
             },
-            {"role": "tool", "tool_call_id": f"call_{number}", "content": _CODE * 19},
-            {"role": "assistant", "content": f'Read "{number}".\n' + _WORDS * 4},
+            {"role": "tool", "tool_call_id": f"call_{number}", "content": CODE * 19},
+            {"role": "assistant", "content": f'Read "{number}".\n' + WORDS * 4},
         ]
     return turns
 
 
-def _tools() -> list[dict[str, object]]:
+def tools() -> list[dict[str, Any]]:
+    """40 tools of four arguments each, as Chat offers them."""
     kinds = ("string", "integer", "boolean", "string")
     return [
         {
             "type": "function",
             "function": {
                 "name": f"tool_{number}",
-                "description": _WORDS * 3,
+                "description": WORDS * 3,
                 "parameters": {
                     "type": "object",
                     "properties": {
-                        f"{kind}_{place}": {"type": kind, "description": _WORDS}
+                        f"{kind}_{place}": {"type": kind, "description": WORDS}
                         for place, kind in enumerate(kinds)
                     },
                     "required": ["string_0"],
@@ -199,10 +205,10 @@ def json_answer(size: int, fingerprint: str) -> bytes:
     )
     tail = (
         '","refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}],'
-        f'"usage":{_USAGE},"service_tier":"default","system_fingerprint":"{fingerprint}"}}'
+        f'"usage":{USAGE_OBJECT},"service_tier":"default","system_fingerprint":"{fingerprint}"}}'
     )
     room = max(16, size - len(head) - len(tail))
-    return (head + (_WORDS * (room // len(_WORDS) + 1))[:room] + tail).encode()
+    return (head + (WORDS * (room // len(WORDS) + 1))[:room] + tail).encode()
 
 
 def fingerprint_of(body: bytes) -> str:
@@ -210,7 +216,8 @@ def fingerprint_of(body: bytes) -> str:
     return f"fp_{zlib.crc32(body):08x}" if len(body) >= ECHO_BYTES else "fp_bench"
 
 
-def _frame(choices: str, usage: str, pad: str = "") -> bytes:
+def frame(choices: str, usage: str, pad: str = "") -> bytes:
+    """A chunk of a Chat stream."""
     return (
         'data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1760000000,'
         f'"model":"{UPSTREAM_MODEL}","system_fingerprint":"fp_bench","choices":{choices},'
@@ -220,12 +227,12 @@ def _frame(choices: str, usage: str, pad: str = "") -> bytes:
 
 _DELTA = '[{{"index":0,"delta":{{"content":"{}"}},"logprobs":null,"finish_reason":null}}]'
 _STAMP_BYTES = 1 + 4 + 1 + 16 + 1 + 16
-_ROOM = CHUNK_BYTES - _STAMP_BYTES - len(_frame(_DELTA.format(" "), "null"))
-CHUNK = _frame(_DELTA.format("#%04d %016d %016d " + _WORDS[:_ROOM].ljust(_ROOM)), "null")
+_ROOM = CHUNK_BYTES - _STAMP_BYTES - len(frame(_DELTA.format(" "), "null"))
+CHUNK = frame(_DELTA.format("#%04d %016d %016d " + WORDS[:_ROOM].ljust(_ROOM)), "null")
 """One chunk of a stream; takes the three numbers of ``STAMP``."""
 
-FINISH = _frame('[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]', "null")
-USAGE = _frame("[]", _USAGE)
+FINISH = frame('[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]', "null")
+USAGE = frame("[]", USAGE_OBJECT)
 DONE = b"data: [DONE]\n\n"
 
 

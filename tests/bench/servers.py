@@ -18,6 +18,7 @@ from time import monotonic, sleep
 from typing import IO
 
 from tests.bench import payload
+from tests.bench.dialects import DIALECTS
 from tests.bench.floor import GUNICORN
 from tests.bench.job import Job, Outcome
 from tests.bench.processes import BenchError, cpu_ms, on_core, process_tree
@@ -278,6 +279,28 @@ openai-compatibility:
     models:
       - name: {upstream_model}
         alias: {model}
+      - name: {upstream_model}
+        alias: {on_chat}
+  - name: bench-responses
+    base-url: http://127.0.0.1:{upstream}/v1
+    wire-api: responses
+    api-key-entries:
+      - api-key: {upstream_key}
+    models:
+      - name: {upstream_model}
+        alias: {on_responses}
+claude-api-key:
+  - api-key: {upstream_key}
+    base-url: http://127.0.0.1:{upstream}
+    models:
+      - name: {upstream_model}
+        alias: {on_messages}
+gemini-api-key:
+  - api-key: {upstream_key}
+    base-url: http://127.0.0.1:{upstream}
+    models:
+      - name: {upstream_model}
+        alias: {on_gemini}
 """
 
 
@@ -295,6 +318,7 @@ def gateway(home: Path, mock: Mock) -> Recipe:
             upstream_key=payload.UPSTREAM_KEY,
             upstream_model=payload.UPSTREAM_MODEL,
             model=payload.MODEL,
+            **{f"on_{name}": payload.model_on(name) for name in DIALECTS},
         )
     )
     config.chmod(0o600)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tests.bench.dialects import DIALECTS
 from tests.bench.job import Job
 from tests.bench.payload import JSON_PLAN, Plan
 
@@ -15,6 +19,8 @@ class Workload:
     Attributes:
         bar: the most the gateway may cost, as a multiple of the floor; None = shown, not judged.
         duration_s: begin new exchanges for so long; 0 = ``repeat`` exchanges a connection.
+        client, upstream: the dialects between which the gateway translates; the floor has the
+            same load in Chat alone.
     """
 
     name: str
@@ -26,6 +32,8 @@ class Workload:
     repeat: int = 1
     large: bool = False
     ask_usage: bool = True
+    client: str = ""
+    upstream: str = ""
 
     def job(self, port: int, upstream_model: str, *, quick: bool = False) -> Job:
         """This load for whoever listens on ``port``."""
@@ -39,7 +47,14 @@ class Workload:
             repeat=1 if quick else self.repeat,
             warm=2 if self.duration_s else 1,
             upstream_model=upstream_model,
+            client=self.client,
+            upstream=self.upstream,
         )
+
+    @property
+    def bare(self) -> Workload:
+        """The same load without a translation."""
+        return dataclasses.replace(self, client="", upstream="")
 
 
 _PACED = Plan("sse", 100, spacing_ms=10, first_ms=10)
@@ -69,3 +84,33 @@ WORKLOADS = {
         ),
     )
 }
+
+_WIDER = 1.3  # what any other pair may cost, as a multiple of the bar between Chat and Messages
+
+
+def _translated() -> Iterator[Workload]:
+    """All pairs of two protocols, under each kind of load."""
+    kinds = (
+        (Workload("json", "small answers", 32, JSON_PLAN, bar=0.6, duration_s=1.0), ("messages",)),
+        (Workload("sse64", "64 paced streams", 64, _PACED, bar=1.0), ("messages", "chat")),
+        (
+            Workload("large", "395 KB", 8, JSON_PLAN, bar=1.0, duration_s=1.5, large=True),
+            ("messages", "chat"),
+        ),
+    )
+    for (kind, first), (client, upstream) in itertools.product(
+        kinds, itertools.permutations(DIALECTS, 2)
+    ):
+        is_first = client in first and {client, upstream} == {"chat", "messages"}
+        assert kind.bar is not None
+        yield dataclasses.replace(
+            kind,
+            name=f"{kind.name}-{client}-{upstream}",
+            about=f"{kind.about}, {client} client on {upstream} upstream",
+            bar=kind.bar if is_first else round(kind.bar * _WIDER, 2),
+            client=client,
+            upstream=upstream,
+        )
+
+
+TRANSLATED = {one.name: one for one in _translated()}
