@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,6 +38,8 @@ _PATHS = {"file_path", "filePath", "path", "absolute_path"}
 _COMMANDS = {"command", "cmd"}
 _FILLERS = {"string": "for the task", "boolean": False, "integer": 1, "number": 1}
 
+_ANSWER_ID = re.compile(rb'"(?:chatcmpl-|resp_|msg_|r-)1(?=")')
+
 Tools: TypeAlias = dict[str, Mapping[str, Any]]
 
 
@@ -62,6 +64,7 @@ class Brain:
 
     def __init__(self, folder: Path) -> None:
         self.heard: list[Heard] = []
+        self._answers = 0
         self._note = folder / "note.txt"
         self._loud = folder / "loud.txt"
 
@@ -72,7 +75,8 @@ class Brain:
             return Reply(404, b'{"error":{"message":"not here","type":"test"}}')
         heard = READERS[protocol](request.json(), request.path)
         pair = Pair(_SHORT[protocol], _SHORT[protocol], heard.streams)
-        return told(self._next(heard), pair)
+        self._answers += 1
+        return _numbered(told(self._next(heard), pair), self._answers)
 
     def _next(self, heard: Heard) -> Tell:
         if not heard.tools:  # a title, a summary: programs ask such things beside the task
@@ -99,6 +103,17 @@ class Brain:
             raise AssertionError(f"no tool for step {step} among {sorted(tools)}")
         path = self._loud if step == 2 else self._note
         return name, dict(_arguments(tools[name], str(path), command))
+
+
+def _numbered(reply: Reply, number: int) -> Reply:
+    """The answer with an id of its own, as every provider gives one.
+
+    Programs, and the gateway where a provider names no call ids, build on it.
+    """
+    frames = [reply.body] if isinstance(reply.body, bytes) else reply.body
+    body = [_ANSWER_ID.sub(rb"\g<0>%d" % number, one) for one in frames if isinstance(one, bytes)]
+    whole = body[0] if isinstance(reply.body, bytes) else body
+    return replace(reply, body=whole)
 
 
 def _named(wanted: tuple[str, ...], tools: Tools) -> str | None:
