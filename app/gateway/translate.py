@@ -8,8 +8,8 @@ nothing waits for more than has come.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import orjson
 from typing_extensions import override
@@ -18,8 +18,8 @@ from app.accounting.meter import Meter
 from app.errors import Garbled, UpstreamError
 from app.gateway.exchange import Exchange
 from app.gateway.relay import Cut, Relayed, Save
-from app.ir.events import Event, Finish, Start, UsageEvent, check
-from app.protocols.base import Codec, Encoded, Operation, Progress, Shape
+from app.ir.events import Delta, Event, Finish, Start, UsageEvent, check
+from app.protocols.base import Codec, Encoded, Operation, Shape
 from app.protocols.gemini_generate import as_array
 from app.protocols.openai_chat.legacy import encode_completion, encode_completion_stream
 from app.upstream.transport import Reply
@@ -96,30 +96,31 @@ class Translation(Relayed):
         return self._exchange.operation is Operation.COMPLETE
 
     def _events(self, decoded: Iterable[Event]) -> Iterator[Event]:
-        return self._remember(self._watch(self._names.restore(check(decoded))))
+        checked = check(decoded)
+        # Each link costs every event: most answers keep the names of their tools.
+        named = self._names.restore(checked) if self._names.has_changed else checked
+        return self._remember(self._watch(named))
 
     def _watch(self, events: Iterable[Event]) -> Iterator[Event]:
         """Read the events on their way: usage, the end, and the name the client asked for."""
+        meter = self._meter
         for event in events:
             match event:
-                case Start():
-                    self._note(answer_id=event.answer_id)
-                    created_s = event.created_s or int(self._exchange.at.timestamp())
-                    model = self._exchange.model
-                    yield dataclasses.replace(event, model=model, created_s=created_s)
+                case Delta():  # nearly all of a stream, so it is asked for first
+                    pass
+                case Start(answer_id, _, created_s):
+                    meter.progress = replace(meter.progress, answer_id=answer_id)
+                    created_s = created_s or int(self._exchange.at.timestamp())
+                    yield Start(answer_id, self._exchange.model, created_s)
                     continue
-                case UsageEvent():
-                    self._note(usage=event.usage)
+                case UsageEvent(usage):
+                    meter.progress = replace(meter.progress, usage=usage)
                 case Finish():
                     self._finished = True
-                    self._note(finished=True, last=True)
+                    meter.progress = replace(meter.progress, finished=True, last=True)
                 case _:
                     pass
             yield event
-
-    def _note(self, **known: object) -> None:
-        progress: Progress = self._meter.progress
-        self._meter.progress = dataclasses.replace(progress, **known)  # type: ignore[arg-type]  # its own fields
 
     def _shape(self) -> Shape:
         exchange = self._exchange

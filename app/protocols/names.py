@@ -44,6 +44,11 @@ class ToolNames:
         """The client's tool behind a name that the target used."""
         return self._back.get(name) or Called(name)
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether ``restore`` has anything to do."""
+        return any(called != Called(name) for name, called in self._back.items())
+
     def restore(self, events: Iterable[Event]) -> Iterator[Event]:
         """Give the calls of an answer the client's names, and custom tools their free text.
 
