@@ -199,6 +199,10 @@ class UpstreamError(GatewayError):
         self.reply = reply
 
 
+TOO_LONG = "context_length_exceeded"
+"""The kind of a ``Rejected`` whose history does not fit the model; OpenAI's own code."""
+
+
 class Rejected(UpstreamError):
     """The request would fail with any credential."""
 

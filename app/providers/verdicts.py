@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.errors import (
+    TOO_LONG,
     Blame,
     CredentialRefused,
     ErrorReply,
@@ -38,7 +39,7 @@ _CHALLENGE = re.compile(rb"challenge-platform|cf-mitigated|cloudflare challenge"
 
 _REQUEST_CODES = frozenset(
     {
-        "context_length_exceeded",
+        TOO_LONG,
         "cyber_policy",
         "invalid_encrypted_content",
         "invalid_prompt",
@@ -97,6 +98,16 @@ _MODEL_TEXT = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_TOO_LONG = re.compile(
+    r"""
+      \b maximum \s context \s length \b
+    | \b context \s (?:window|length|limit) \b .{0,40} \b exceed
+    | \b exceeds? \b .{0,40} \b context \s (?:window|length|limit) \b
+    | \b prompt \s is \s too \s long \b
+    | \b input \s token \s count \b .{0,40} \b exceeds \b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 _AT_CAPACITY = re.compile(r"\bmodel is at capacity\b", re.IGNORECASE)
 
 
@@ -121,9 +132,20 @@ class Failure:
         return ErrorReply(self.status, tuple(self.headers.items()), self.body)
 
     def rejected(self) -> UpstreamError:
-        """The request is at fault; a status that is no client error becomes 400."""
+        """The request is at fault; a status that is no client error becomes 400.
+
+        That the history is too long is said apart: agents then shorten theirs, whatever
+        protocol they speak.
+        """
         status = self.status if 400 <= self.status < 500 else 400
-        return Rejected(self.message, status=status, retry_after_s=self.wait_s, reply=self.reply)
+        too_long = self.error.code == TOO_LONG or bool(_TOO_LONG.search(self.error.message))
+        return Rejected(
+            self.message,
+            status=status,
+            kind=TOO_LONG if too_long else None,
+            retry_after_s=self.wait_s,
+            reply=self.reply,
+        )
 
     def refused(self) -> UpstreamError:
         """The credential is at fault; the client is told neither 401 nor the provider's words."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import orjson
 from typing_extensions import override
 
-from app.errors import GatewayError
+from app.errors import TOO_LONG, GatewayError
 from app.ir.events import Event
 from app.ir.parts import MediaKind
 from app.ir.request import Request
@@ -42,6 +42,7 @@ _TYPES: Mapping[int, str] = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+_TOO_LONG_WORDS = "prompt is too long"
 
 
 class AnthropicMessages(Codec):
@@ -93,7 +94,7 @@ class AnthropicMessages(Codec):
         otherwise = "api_error" if status >= 500 else "invalid_request_error"
         inner: dict[str, object] = {
             "type": _TYPES.get(status, otherwise),
-            "message": error.message,
+            "message": _worded(error),
         }
         # The SDKs choose their class by `error_code`, so it is there only when it is one of theirs.
         if error.details:
@@ -141,3 +142,10 @@ def _entry(model: ModelInfo) -> dict[str, object]:
         "max_input_tokens": model.input_limit or None,
         "max_tokens": model.output_limit or None,
     }
+
+
+def _worded(error: GatewayError) -> str:
+    """The message; on these words of Anthropic's, and on no code, agents shorten a history."""
+    if error.kind != TOO_LONG or _TOO_LONG_WORDS in error.message.lower():
+        return error.message
+    return f"{_TOO_LONG_WORDS}: {error.message}"
