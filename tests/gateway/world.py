@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +28,7 @@ from app.routing.select import Rotation
 from app.storage.memory import MemoryLedger, MemorySeals
 from app.upstream.fetch import MediaFetcher
 from app.upstream.transport import Reply, Transport
+from tests.fakes import answers
 
 CHAT = "openai_chat"
 EVENTS = [("Content-Type", "text/event-stream")]
@@ -196,3 +198,17 @@ def gwait(predicate: Callable[[], object], timeout_s: float = 10.0) -> None:
         while not predicate():
             gevent.sleep(0.001)
     assert predicate()
+
+
+def error_documents() -> list[tuple[str, bytes]]:
+    """Errors as providers word them, each in one line and indented, with the codec's name."""
+    found: list[tuple[str, bytes]] = []
+    for name in CODECS:
+        make = {
+            "anthropic_messages": answers.anthropic_error(529, "overloaded"),
+            "gemini_generate": answers.gemini_error(429, "quota"),
+        }.get(name, answers.openai_error(429, "slow down"))
+        assert isinstance(make.body, bytes)
+        found.append((name, make.body))
+        found.append((name, json.dumps(json.loads(make.body), indent=2).encode() + b"\n"))
+    return found
