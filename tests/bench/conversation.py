@@ -91,7 +91,7 @@ def lacks(body: bytes) -> str:
         (b"src/part_", TURNS),
         (b"self.out.write", TURNS * 19),
         (b'Read \\"', TURNS),
-        (b'"tool_', 40),
+        (b'"name":"tool_', 40),
         (b'"integer_1"', 40),
     ):
         if (found := body.count(what)) < marks:

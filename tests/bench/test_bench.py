@@ -14,14 +14,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.bench import payload, report, servers
+from tests.bench import conversation, payload, report, servers
+from tests.bench.dialects import DIALECTS, Dialect, Told, dialect_of
 from tests.bench.job import Job, Outcome, Spread
 from tests.bench.measure import Bench, Comparison, Sample
 from tests.bench.payload import JSON_PLAN, Plan
 from tests.bench.processes import BenchError, Cores, Memory, cpu_ms, process_tree
 from tests.bench.report import Bar
 from tests.bench.servers import Load, Mock
-from tests.bench.workloads import WORKLOADS
+from tests.bench.workloads import TRANSLATED, WORKLOADS
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,49 @@ def test_the_gateway_answers_and_books_every_call() -> None:
     assert books.answered == 1 + 2 * (1 + 3) + 2 * (1 + 3)  # the start, then warm and counted
     assert books.booked == books.answered
     assert books.tokens_booked == books.tokens_due > 0
+
+
+def test_the_gateway_translates_and_books_every_pair() -> None:
+    with Bench.open(Cores.pick(), settle_s=0) as opened:
+        for workload in TRANSLATED.values():
+            small = dataclasses.replace(workload, connections=1, duration_s=0.0, repeat=1)
+            if small.plan.kind == "sse":
+                small = dataclasses.replace(small, plan=Plan("sse", 3))
+            opened.sample(small, opened.gateway, quick=False)
+        books = opened.books()
+    assert books.booked == books.answered > len(TRANSLATED)
+    assert books.tokens_booked == books.tokens_due
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda one: one.name)
+def test_every_dialect_understands_itself(dialect: Dialect) -> None:
+    for plan in (JSON_PLAN, Plan("sse", 4)):
+        content = dialect.answer(plan.size)
+        if plan.kind == "sse":
+            chunks = [dialect.chunk() % (number, 1, 1) for number in range(plan.size)]
+            stamped = dialect.beginning() + b"".join(chunks) + dialect.end(plan.size)
+            content = payload.STAMP.sub(b"#", stamped)
+        if dialect.name != "responses" or plan.kind == "json":  # its mock counts no events
+            assert dialect.read(content, plan) == dialect.expected(plan, dialect)
+        if plan.kind == "sse":
+            cut = content[: content.rindex(b"data: ")]
+            assert dialect.read(cut, plan) != dialect.expected(plan, dialect)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda one: one.name)
+def test_every_dialect_has_the_same_sizes(dialect: Dialect) -> None:
+    body = dialect.body(JSON_PLAN, "model", large=True)
+    assert 385_000 < len(body) < 405_000
+    assert conversation.lacks(body) == ""
+    assert payload.plan_of(body) == JSON_PLAN
+    assert len(dialect.answer(payload.ANSWER_BYTES)) == payload.ANSWER_BYTES
+    assert len(dialect.chunk() % (0, 0, 0)) == payload.CHUNK_BYTES
+    assert dialect_of(dialect.path("model", stream=True).encode()) is dialect
+
+
+def test_a_conversation_that_lost_a_tool_is_seen() -> None:
+    body = DIALECTS["chat"].body(JSON_PLAN, "model", large=True)
+    assert "39 of 40" in conversation.lacks(body.replace(b'"tool_39"', b'"other"'))
 
 
 def test_slow_streams_are_counted_where_they_end(bench: Bench) -> None:
@@ -168,6 +212,13 @@ def test_a_wrong_answer_is_an_error(load: Load, plan: str, answer: bytes, error:
         server.join()
     assert (outcome.answered, outcome.failed) == (0, 1)
     assert error in outcome.errors[0]
+
+
+def test_a_translated_answer_that_lost_a_word_is_an_error(mock: Mock, load: Load) -> None:
+    job = Job(mock.port, 1, JSON_PLAN.encode(), client="chat", upstream="messages")
+    outcome = load.run(dataclasses.replace(job, warm=0))
+    assert (outcome.answered, outcome.failed) == (0, 1)  # the mock's text in Chat is shorter
+    assert Told.__name__ in outcome.errors[0]
 
 
 def test_what_never_comes_is_an_error(mock: Mock, load: Load) -> None:
