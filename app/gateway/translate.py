@@ -111,6 +111,8 @@ class Translation(Relayed):
                 case Start(answer_id, _, created_s):
                     meter.progress = replace(meter.progress, answer_id=answer_id)
                     created_s = created_s or int(self._exchange.at.timestamp())
+                    # Google leaves the id out at times; every client's protocol has one.
+                    answer_id = answer_id or self._exchange.id
                     yield Start(answer_id, self._exchange.model, created_s)
                     continue
                 case UsageEvent(usage):
