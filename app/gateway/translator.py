@@ -34,6 +34,8 @@ TRANSLATED = frozenset({Operation.GENERATE, Operation.COMPLETE, Operation.COUNT_
 """What can be asked of a provider that speaks another protocol."""
 
 _COUNT_LIMIT = 1024 * 1024
+_NO_SUCH_ENDPOINT = frozenset({404, 405, 501})
+"""How compatible hosts answer that speak a protocol and do not count in it."""
 
 
 class Translator:
@@ -113,9 +115,9 @@ class Translator:
                 finally:
                     reply.close()
                 return Counted(exchange, self._save, count, losses_header(encoded))
-            except UpstreamError:
-                raise
-            except GatewayError:
+            except GatewayError as error:
+                if isinstance(error, UpstreamError) and error.status not in _NO_SUCH_ENDPOINT:
+                    raise
                 _log.info("counted here request=%s protocol=%s", exchange.id, codec.name)
         headers = [*losses_header(encoded), ("X-Aiproxy-Estimate", "true")]
         return Counted(exchange, self._save, count_request(request, codec.issuer), headers)
