@@ -11,7 +11,9 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from tests.e2e.matrix.answering import told
@@ -31,11 +33,14 @@ _SHORT = {
     "anthropic_messages": "claude",
     "gemini_generate": "gemini",
 }
-_WRITE = ("Write", "write_file", "write")
-_SHELL = ("Bash", "run_shell_command", "bash", "exec_command", "shell_command", "shell")
+_WRITE = ("Write", "write_file", "write", "apply_patch")
+_SHELL = ("Bash", "run_shell_command", "bash", "exec_command", "shell_command", "shell", "exec")
 _READ = ("Read", "read_file", "read")
 _PATHS = {"file_path", "filePath", "path", "absolute_path"}
 _COMMANDS = {"command", "cmd"}
+_FREE: Mapping[str, Any] = MappingProxyType({"free": True})
+"""In place of a schema: the tool takes any text."""
+
 _FILLERS = {"string": "for the task", "boolean": False, "integer": 1, "number": 1}
 
 _ANSWER_ID = re.compile(rb'"(?:chatcmpl-|resp_|msg_|r-)1(?=")')
@@ -86,12 +91,11 @@ class Brain:
         if step >= 3:
             found = re.search(LOUD, heard.results[-1])
             return Tell((f"I have read: {found[0] if found else 'nothing'}.",), used=USED)
-        name, arguments = self._call(step, heard.tools)
-        call = Call(f"call_{step}", name, json.dumps(arguments), seal="yes")
+        call = self._call(step, heard.tools)
         thought = Thought(f"Step {step} comes next.")
         return Tell((thought, "Working.", call), "calls", used=USED)
 
-    def _call(self, step: int, tools: Tools) -> tuple[str, Body]:
+    def _call(self, step: int, tools: Tools) -> Call:
         wanted = (_WRITE, _SHELL, _READ)[step]
         command = (
             f"printf '%s' '{WORDS}' > '{self._note}'",
@@ -101,8 +105,22 @@ class Brain:
         name = _named(wanted, tools) or _named(_SHELL, tools)
         if name is None:
             raise AssertionError(f"no tool for step {step} among {sorted(tools)}")
+        text = self._patch() if name.endswith("apply_patch") else _script(command)
+        call = Call(f"call_{step}", name, text, custom=True, seal="yes")
+        if tools[name] is _FREE:
+            return call
         path = self._loud if step == 2 else self._note
-        return name, dict(_arguments(tools[name], str(path), command))
+        arguments = dict(_arguments(tools[name], str(path), command, text))
+        return replace(call, arguments=json.dumps(arguments), custom=False)
+
+    def _patch(self) -> str:
+        """The note in the language of the patching tool."""
+        return f"*** Begin Patch\n*** Add File: {self._note}\n+{WORDS}\n*** End Patch\n"
+
+
+def _script(command: str) -> str:
+    """A command in the language of the scripting tool."""
+    return f"const done = await tools.exec_command({{cmd: {json.dumps(command)}}});\ntext(done);\n"
 
 
 def _numbered(reply: Reply, number: int) -> Reply:
@@ -125,7 +143,9 @@ def _named(wanted: tuple[str, ...], tools: Tools) -> str | None:
     return None
 
 
-def _arguments(schema: Mapping[str, Any], path: str, command: str) -> Iterator[tuple[str, Any]]:
+def _arguments(
+    schema: Mapping[str, Any], path: str, command: str, text: str
+) -> Iterator[tuple[str, Any]]:
     """Whatever the tool requires, and what the task needs."""
     required = schema.get("required") or ()
     for name, value in (schema.get("properties") or {}).items():
@@ -133,6 +153,8 @@ def _arguments(schema: Mapping[str, Any], path: str, command: str) -> Iterator[t
             yield name, path
         elif name == "content":
             yield name, WORDS
+        elif name == "input":  # a tool that took free text before it was translated
+            yield name, text
         elif name in _COMMANDS:
             yield name, ["bash", "-c", command] if _kind(value) == "array" else command
         elif name in required:
@@ -157,11 +179,7 @@ def _text(content: Any) -> str:
 
 
 def _chat(body: Body, path: str) -> Heard:
-    tools = {
-        tool["function"]["name"]: tool["function"].get("parameters") or {}
-        for tool in body.get("tools", [])
-        if tool["type"] == "function"
-    }
+    tools = dict(_openai_tools([{**one[one["type"]], **one} for one in body.get("tools", [])]))
     results = [_text(one["content"]) for one in body["messages"] if one["role"] == "tool"]
     return Heard(tools, results, bool(body.get("stream")))
 
@@ -171,12 +189,21 @@ def _responses(body: Body, path: str) -> Heard:
     results = [
         _text(one["output"]) for one in items if str(one.get("type", "")).endswith("call_output")
     ]
-    tools = {
-        tool["name"]: tool.get("parameters") or {}
-        for tool in body.get("tools", [])
-        if tool["type"] == "function"
-    }
+    given = [one["tools"] for one in items if one.get("type") == "additional_tools"]
+    tools = dict(_openai_tools([*body.get("tools", []), *chain.from_iterable(given)]))
     return Heard(tools, results, bool(body.get("stream")))
+
+
+def _openai_tools(given: list[Body]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Functions and free tools, and those of the namespace that needs no naming."""
+    for tool in given:
+        match tool["type"]:
+            case "function":
+                yield tool["name"], tool.get("parameters") or {}
+            case "custom":
+                yield tool["name"], _FREE
+            case "namespace" if tool["name"] == "functions":
+                yield from _openai_tools(tool["tools"])
 
 
 def _messages(body: Body, path: str) -> Heard:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,10 +106,33 @@ apps = false
 """
 
 
-def _codex(seat: Seat, prompt: str) -> Run:
-    seat.write(".codex/config.toml", _CODEX.format(model=seat.model, url=seat.url))
-    free = "--dangerously-bypass-approvals-and-sandbox"
-    return Run(("exec", "--skip-git-repo-check", free, "--json", prompt), {"GATEWAY_KEY": seat.key})
+def _codex(described_as: str = "") -> Callable[[Seat, str], Run]:
+    """Codex, told that our model is like one it knows; without that it offers plain functions."""
+
+    def prepare(seat: Seat, prompt: str) -> Run:
+        config = _CODEX.format(model=seat.model, url=seat.url)
+        if described_as:
+            catalogue = seat.write("catalogue.json", _catalogue(seat, described_as))
+            config = f"model_catalog_json = {json.dumps(str(catalogue))}\n{config}"
+        seat.write(".codex/config.toml", config)
+        free = ("--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--json")
+        return Run(("exec", *free, prompt), {"GATEWAY_KEY": seat.key})
+
+    return prepare
+
+
+def _catalogue(seat: Seat, described_as: str) -> dict[str, Any]:
+    """The entry of Codex's own catalogue, under our model's name."""
+    listed = subprocess.run(
+        [str(_BIN / "codex"), "debug", "models"],
+        env={"PATH": os.environ["PATH"], "HOME": str(seat.home)},
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+    models = json.loads(listed.stdout)["models"]
+    (found,) = (one for one in models if one["slug"] == described_as)
+    return {"models": [{**found, "slug": seat.model}]}
 
 
 def _quiet(auth: str) -> dict[str, Any]:
@@ -182,7 +207,9 @@ def _programs() -> Iterator[Program]:
     chat, responses = "openai_chat", "openai_responses"
     messages, gemini = "anthropic_messages", "gemini_generate"
     yield Program("claude-code", "claude", messages, _claude_code)
-    yield Program("codex", "codex", responses, _codex)
+    yield Program("codex", "codex", responses, _codex())
+    yield Program("codex-patching", "codex", responses, _codex("gpt-5.5"))
+    yield Program("codex-scripting", "codex", responses, _codex("gpt-6-sol"))
     yield Program("gemini-cli", "gemini", gemini, _gemini_cli)
     openai = ("OPENAI", "OPENAI_BASE_URL", "/v1")
     anthropic = ("ANTHROPIC", "ANTHROPIC_BASE_URL", "")
