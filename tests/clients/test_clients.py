@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,13 @@ from tests.fakes.strict.upstream import StrictUpstream
 from tests.fakes.upstream import Recorded, ScriptedUpstream
 
 LIMIT_S = 60.0
+
+# Who asks for anything but this machine, and heeds these, reaches nobody.
+_NOWHERE = {
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "NO_PROXY": "127.0.0.1,localhost",
+}
 
 
 class Listener(StrictUpstream):
@@ -60,20 +69,32 @@ def _seat(tmp_path: Path, gateway: Gateway, model: str) -> Seat:
     return Seat(home, folder, gateway.url, gateway.key, model)
 
 
-def _run(program: Program, seat: Seat) -> subprocess.CompletedProcess[str]:
-    """The program's whole run; its home, its variables and its input are empty but for ours."""
+def _run(program: Program, seat: Seat) -> tuple[int, str, str]:
+    """The program's whole run, nothing of ours in its home or its variables but what it needs.
+
+    Returns:
+        Its exit code, output and errors. One that hangs is ended, with all that it started.
+    """
     run = program.prepare(seat, PROMPT)
     environ = {"PATH": os.environ["PATH"], "HOME": str(seat.home), "TERM": "dumb", "CI": "1"}
-    return subprocess.run(
+    process = subprocess.Popen(
         [str(program.path), *run.arguments],
         cwd=seat.folder,
-        env={**environ, **run.environ},
+        env={**environ, **_NOWHERE, **run.environ},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=LIMIT_S,
-        check=False,
+        start_new_session=True,
     )
+    try:
+        output, errors = process.communicate(timeout=LIMIT_S)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        output, errors = process.communicate()
+        errors += f"\nit was ended after {LIMIT_S} s"
+    return process.returncode, output, errors
 
 
 @pytest.mark.time_limit(LIMIT_S + 20)
@@ -91,13 +112,13 @@ def test_a_program_finishes_its_task(
     upstream.complaints.clear()
     upstream.reply("*", brain.answer)
     before = len(gateway.ledger_rows())
-    done = _run(program, seat)
-    said = f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+    status, output, errors = _run(program, seat)
+    said = f"{output[-6000:]}\n{errors[-6000:]}"
     assert [str(complaint) for complaint in upstream.complaints] == [], said
-    assert done.returncode == 0, said
+    assert status == 0, said
     assert (seat.folder / "note.txt").read_text().strip() == WORDS, said
     assert (seat.folder / "loud.txt").read_text().strip() == LOUD
-    assert f"I have read: {LOUD}" in done.stdout
+    assert f"I have read: {LOUD}" in output
     assert len(brain.heard[-1].results) == 3
     rows = [row for row in gateway.ledger_rows()[before:] if row["operation"] == "generate"]
     assert len(rows) >= 4
