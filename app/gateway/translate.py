@@ -18,12 +18,12 @@ from app.accounting.meter import Meter
 from app.errors import Garbled, UpstreamError
 from app.gateway.exchange import Exchange
 from app.gateway.relay import Cut, Relayed, Save
-from app.ir.events import Delta, Event, Finish, Start, UsageEvent, check
+from app.ir.events import Delta, Event, Finish, Flush, Start, UsageEvent, check
 from app.protocols.base import Codec, Encoded, Operation, Shape
 from app.protocols.gemini_generate import as_array
 from app.protocols.openai_chat.legacy import encode_completion, encode_completion_stream
 from app.upstream.transport import Reply
-from app.wire.sse import FrameCutter
+from app.wire.sse import FrameCutter, data_of
 
 ANSWER_LIMIT = 256 * 1024 * 1024
 """Bytes of a whole answer; one is held in memory while it is translated."""
@@ -106,7 +106,7 @@ class Translation(Relayed):
         meter = self._meter
         for event in events:
             match event:
-                case Delta():  # nearly all of a stream, so it is asked for first
+                case Delta() | Flush():  # nearly all of a stream, so they are asked for first
                     pass
                 case Start(answer_id, _, created_s):
                     meter.progress = replace(meter.progress, answer_id=answer_id)
@@ -208,5 +208,7 @@ class Translation(Relayed):
             self._settle(self.status, "")
         except UpstreamError as error:
             self._settle(200, error.blame.value)
-            yield exchange.codec.encode_stream_error(error, exchange.id, sequence=self._written)
+            told = exchange.codec.encode_stream_error(error, exchange.id, sequence=self._written)
+            # The last entry of a list that has begun: the first piece opened it.
+            yield b",\r\n%b]" % data_of(told) if self._is_array() else told
             raise Cut from error

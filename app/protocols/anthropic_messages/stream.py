@@ -53,7 +53,13 @@ def encode_stream(events: Iterable[Event]) -> Iterator[bytes]:
     """Named events, from ``message_start`` to ``message_stop``; an empty piece for a ``Flush``."""
     writer = _Writer()
     for event in events:
-        yield from writer.frames(event)
+        # Nearly all of a stream is one of these two, and needs no generator of its own.
+        if writer.flows and isinstance(event, Flush):
+            yield b""
+        elif writer.flows and isinstance(event, Delta) and event.text:
+            yield writer.more(event.text)
+        else:
+            yield from writer.frames(event)
 
 
 class _Writer:
@@ -74,6 +80,18 @@ class _Writer:
         self._text: list[str] = []
         self._index = -1
         self._kinds: set[PartKind] = set()
+
+    @property
+    def flows(self) -> bool:
+        """Whether the block of the open part stands, so that nothing is held back."""
+        return self._is_written and self._open is not None
+
+    def more(self, text: str) -> bytes:
+        """More of a part that ``flows``."""
+        assert self._open is not None
+        if self._open.kind is PartKind.TEXT:
+            self._text.append(text)
+        return self._delta(self._open.kind, text)
 
     def frames(self, event: Event) -> Iterator[bytes]:
         match event:
@@ -130,11 +148,8 @@ class _Writer:
         if opened.kind is PartKind.TOOL_CALL and not self._is_written and not self._held:
             self._held = text
             return
-        if not self._is_written:
-            yield from self._write_open()
-        if opened.kind is PartKind.TEXT:
-            self._text.append(text)
-        yield self._delta(opened.kind, text)
+        yield from self._write_open()
+        yield self.more(text)
 
     def _write_open(self) -> Iterator[bytes]:
         """Open the block of the part, and write what was held back of it."""

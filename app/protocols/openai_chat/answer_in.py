@@ -16,6 +16,7 @@ import orjson
 from app.errors import Garbled, Overloaded
 from app.ir.events import (
     Cite,
+    Delta,
     Event,
     Finish,
     FinishReason,
@@ -49,6 +50,8 @@ _REASONS = {
     "refusal": FinishReason.REFUSAL,
     "prohibited_content": FinishReason.REFUSAL,
 }
+_TEXT = frozenset({"index", "delta", "logprobs", "finish_reason"})
+_CONTENT = frozenset({"content"})
 _BROKEN = frozenset({"error", "insufficient_system_resource", "network_error"})
 
 
@@ -76,8 +79,13 @@ def decode_stream(frames: Iterable[bytes]) -> Iterator[Event]:
         data = payload_of(frame).strip()
         if data == b"[DONE]":
             break
-        if data:
-            yield from reader.chunk(_document(data), "delta")
+        if not data:
+            continue
+        document = _document(data)
+        if text := reader.mere_text(document):
+            yield Delta(text)
+        else:
+            yield from reader.chunk(document, "delta")
     yield from reader.end()
 
 
@@ -117,6 +125,29 @@ class _Reader:
         self._reason: FinishReason | None = None
         self._stop_sequence = ""
         self._segments = Segments()
+
+    def mere_text(self, document: dict[str, Any]) -> str:
+        """The text of a chunk that holds nothing else and goes on with the open text.
+
+        Nearly all chunks are such; ``chunk`` says the same of them at four times the price.
+        """
+        choices = document.get("choices")
+        if not isinstance(choices, list) or len(choices) != 1 or document.get("usage"):
+            return ""
+        choice = choices[0]
+        if (
+            not isinstance(choice, dict)
+            or choice.get("finish_reason")
+            or not choice.keys() <= _TEXT
+        ):
+            return ""
+        delta = choice.get("delta")
+        if not isinstance(delta, dict) or delta.keys() != _CONTENT or choice.get("index") != 0:
+            return ""
+        text = delta["content"]
+        if not isinstance(text, str) or not text or "x_groq" in document:
+            return ""
+        return text if self._segments.goes_on(text) else ""
 
     def chunk(self, document: dict[str, Any], holder: str) -> Iterator[Event]:
         """The events of one chunk, or of a whole answer; ``holder`` is where its words are."""

@@ -101,6 +101,17 @@ class Segments:
         last.waiting.append(Delta(text))
         yield from self._advance()
 
+    def goes_on(self, text: str) -> bool:
+        """Take more of the open text; False when it is not text that is open, or something waits.
+
+        What ``words`` would give is then one ``Delta``.
+        """
+        current = self._open
+        if self._waiting or not isinstance(current, _Words) or current.kind is not PartKind.TEXT:
+            return False
+        self._open_chars += len(text)
+        return True
+
     def cite(self, cite: Cite) -> Iterator[Event]:
         """A source of the latest text; it is left out when there is none."""
         last = self._waiting[-1] if self._waiting else self._open
