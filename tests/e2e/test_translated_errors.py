@@ -19,7 +19,7 @@ from tests.e2e.test_sdk_errors import BROKEN
 from tests.e2e.translated import Stage, cross_pairs, others, staged
 from tests.fakes import answers
 from tests.fakes.answers import dumps
-from tests.fakes.upstream import Reply, Reset
+from tests.fakes.upstream import Pause, Reply, Reset
 
 SDK_ERRORS = (openai.APIError, anthropic.APIError, google_errors.APIError)
 WORDS = "the provider's own words"
@@ -211,6 +211,23 @@ def test_a_stream_that_breaks_is_not_taken_for_whole(
     row = stage.last_row(answer)
     assert (row["status"], row["blame"]) == (answer.status, "upstream")
     assert not answer.whole or answer.status == 502
+
+
+@others("gemini")
+def test_a_list_that_breaks_ends_with_the_error(stage: Stage, upstream: str) -> None:
+    """Gemini's stream without ``alt=sse`` is one JSON list, and stays one."""
+    path = f"/v1beta/models/via-{upstream}:streamGenerateContent"
+    body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+    frames: list[Any] = FRAMES[upstream](LONG)
+    first = frames[: len(frames) // 2]
+    stage.script(answers.streamed([*first, Pause(0.2), stream_error(upstream)]))
+    answer = stage.post("gemini", path, body)
+    *chunks, last = json.loads(answer.body)
+    assert chunks
+    assert all("candidates" in chunk for chunk in chunks)
+    assert last["error"]["message"] == "the model is overloaded"
+    assert not answer.whole
+    assert stage.last_row(answer)["blame"] == "upstream"
 
 
 @cross_pairs()
