@@ -248,7 +248,9 @@ class LateAnswer:
         self._interval_s = interval_s
         self._relay: Relay | None = None
         self._failed = False
-        if exchange.peek.stream:
+        is_array = exchange.codec.model_in_path and "alt=sse" not in exchange.query
+        self._is_events = exchange.peek.stream and not is_array
+        if self._is_events:
             kind, self._beat = "text/event-stream; charset=utf-8", exchange.codec.heartbeat
         else:
             kind, self._beat = "application/json", b"\n"
@@ -270,7 +272,7 @@ class LateAnswer:
             self._failed = True
             self._pipeline.save(self._exchange, 200, blame_of(outcome))
             exchange = self._exchange
-            yield late_failure(exchange.codec, outcome, exchange.id, stream=exchange.peek.stream)
+            yield late_failure(exchange.codec, outcome, exchange.id, stream=self._is_events)
             if self._exchange.peek.stream:
                 raise Cut from outcome
             return

@@ -18,7 +18,7 @@ from app.accounting.meter import Meter
 from app.errors import Garbled, UpstreamError
 from app.gateway.exchange import Exchange
 from app.gateway.relay import Cut, Relayed, Save
-from app.ir.events import Delta, Event, Finish, Flush, Start, UsageEvent, check
+from app.ir.events import Delta, Event, Finish, Flush, Open, Start, UsageEvent, check
 from app.protocols.base import Codec, Encoded, Operation, Shape
 from app.protocols.gemini_generate import as_array
 from app.protocols.openai_chat.legacy import encode_completion, encode_completion_stream
@@ -27,6 +27,9 @@ from app.wire.sse import FrameCutter, data_of
 
 ANSWER_LIMIT = 256 * 1024 * 1024
 """Bytes of a whole answer; one is held in memory while it is translated."""
+
+_UNNAMED = "call__"
+"""How a decoder's own call ids begin when the answer has no id."""
 
 Link = Callable[[Iterable[Event]], Iterator[Event]]
 """Something events pass through on their way."""
@@ -114,6 +117,11 @@ class Translation(Relayed):
                     # Google leaves the id out at times; every client's protocol has one.
                     answer_id = answer_id or self._exchange.id
                     yield Start(answer_id, self._exchange.model, created_s)
+                    continue
+                case Open(call_id=call_id) if call_id.startswith(_UNNAMED):
+                    # Made from an answer's id that was not there: unique only with ours in it.
+                    made = f"call_{self._exchange.id}{call_id[len(_UNNAMED) - 1 :]}"
+                    yield replace(event, call_id=made)
                     continue
                 case UsageEvent(usage):
                     meter.progress = replace(meter.progress, usage=usage)
